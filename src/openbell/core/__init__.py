@@ -1,0 +1,1 @@
+"""Types, time, declarations and errors: the words every other room speaks."""

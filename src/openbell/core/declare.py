@@ -1,0 +1,320 @@
+"""How one file adds one thing: a decorator declares it, discovery finds it, a clash stops the start."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+import polars as pl
+
+from openbell.core.errors import DeclarationError, unknown
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One declared thing. `settings` are its keyword defaults, which become its settings keys."""
+
+    name: str
+    module: str
+    doc: str
+    settings: Mapping[str, Any]
+
+    @property
+    def family(self) -> str:
+        """The file it stands in."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def summary(self) -> str:
+        """First line of its docstring."""
+        return self.doc.strip().splitlines()[0] if self.doc.strip() else ""
+
+
+@dataclass(frozen=True)
+class Feature(Declaration):
+    """A causal Polars expression over the ordered rows of one symbol on the session grid.
+
+    `lookback` counts the rows it needs, itself included; None derives it from the expression.
+    """
+
+    expression: pl.Expr
+    reads: str
+    unit: str
+    lookback: int | None = None
+
+
+@dataclass(frozen=True)
+class Label(Declaration):
+    """A Polars expression that may look forward. `cross_section` "rank" ranks it within its date afterwards."""
+
+    expression: pl.Expr
+    reads: str
+    unit: str
+    horizon_sessions: int
+    cross_section: str | None = None
+
+
+@dataclass(frozen=True)
+class Model(Declaration):
+    """An estimator on the scikit-learn contract. `search` maps a parameter to its Optuna space."""
+
+    build: Callable[..., Any]
+    search: Mapping[str, Any] = field(default_factory=dict)
+    handles_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Check(Declaration):
+    """A safety check ``(decision, book, market, *, limits) -> Verdict``; its keyword defaults are its limits."""
+
+    run: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Desk(Declaration):
+    """A desk: ``decide(forecast, book, market, *, settings) -> Decision`` and what the engine must prepare for it."""
+
+    decide: Callable[..., Any]
+    label: str
+    candidates: tuple[str, ...]
+    families: tuple[str, ...]
+    rebalance_sessions: int
+
+
+@dataclass(frozen=True)
+class Provider(Declaration):
+    """A source of rows: `read(**arguments)` gives a batch. `delay_minutes` is added to the close of a bar."""
+
+    read: Callable[..., Any]
+    delay_minutes: int = 0
+    fields: tuple[str, ...] = ()
+
+
+Declared = tuple[Declaration, ...]
+
+
+def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def _about(function: Callable[..., Any], name: str | None) -> dict[str, Any]:
+    if not inspect.getdoc(function):
+        raise DeclarationError(f"`{function.__module__}.{function.__name__}` has no docstring; a declared thing needs one.")
+    return {
+        "name": name or function.__name__,
+        "module": function.__module__,
+        "doc": inspect.getdoc(function) or "",
+        "settings": _keyword_defaults(function),
+    }
+
+
+def _grid(name: str | None, over: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    for values in itertools.product(*over.values()):
+        chosen = dict(zip(over, values, strict=True))
+        yield (name.format(**chosen) if name else None), chosen
+
+
+def feature(
+    *,
+    reads: str = "bars",
+    unit: str,
+    lookback: int | None = None,
+    name: str | None = None,
+    over: Mapping[str, Sequence[Any]] | None = None,
+) -> Callable[[Callable[..., pl.Expr]], tuple[Feature, ...]]:
+    """Declare a feature, or one for each combination of `over` with a `name` such as ``"sma_{window}"``."""
+
+    def declare(function: Callable[..., pl.Expr]) -> tuple[Feature, ...]:
+        return tuple(
+            Feature(
+                **{**_about(function, each), "settings": {} if over else _keyword_defaults(function)},
+                expression=function(**chosen),
+                reads=reads,
+                unit=unit,
+                lookback=lookback,
+            )
+            for each, chosen in _grid(name, over or {})
+        )
+
+    return declare
+
+
+def label(
+    *,
+    reads: str = "bars",
+    unit: str,
+    name: str | None = None,
+    over: Mapping[str, Sequence[int]] | None = None,
+    cross_section: str | None = None,
+) -> Callable[[Callable[..., pl.Expr]], tuple[Label, ...]]:
+    """Declare a label; `over` must give ``horizon`` (sessions). Its ``known_at`` is derived by the engine."""
+
+    def declare(function: Callable[..., pl.Expr]) -> tuple[Label, ...]:
+        return tuple(
+            Label(
+                **{**_about(function, each), "settings": {}},
+                expression=function(**chosen),
+                reads=reads,
+                unit=unit,
+                horizon_sessions=int(chosen["horizon"]),
+                cross_section=cross_section,
+            )
+            for each, chosen in _grid(name, over or {})
+        )
+
+    return declare
+
+
+def model(
+    *, name: str | None = None, search: Mapping[str, Any] | None = None, handles_missing: bool = False
+) -> Callable[[Callable[..., Any]], tuple[Model, ...]]:
+    """Declare a model: the function builds the estimator, its keyword defaults are the default parameters."""
+
+    def declare(function: Callable[..., Any]) -> tuple[Model, ...]:
+        about = _about(function, name)
+        return (Model(**about, build=function, search=dict(search or {}), handles_missing=handles_missing),)
+
+    return declare
+
+
+def check(function: Callable[..., Any]) -> tuple[Check, ...]:
+    """Declare a safety check; its keyword-only defaults are its limits."""
+    return (Check(**_about(function, None), run=function),)
+
+
+def desk(
+    *,
+    name: str,
+    label: str,
+    candidates: Sequence[str],
+    families: Sequence[str],
+    rebalance_sessions: int,
+) -> Callable[[Callable[..., Any]], tuple[Desk, ...]]:
+    """Declare a desk; the function is its ``decide``."""
+
+    def declare(function: Callable[..., Any]) -> tuple[Desk, ...]:
+        return (
+            Desk(
+                **_about(function, name),
+                decide=function,
+                label=label,
+                candidates=tuple(candidates),
+                families=tuple(families),
+                rebalance_sessions=rebalance_sessions,
+            ),
+        )
+
+    return declare
+
+
+def provider(
+    *, name: str, delay_minutes: int = 0, fields: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], tuple[Provider, ...]]:
+    """Declare a provider; the function reads the source."""
+
+    def declare(function: Callable[..., Any]) -> tuple[Provider, ...]:
+        return (
+            Provider(**_about(function, name), read=function, delay_minutes=delay_minutes, fields=tuple(fields)),
+        )
+
+    return declare
+
+
+#: Each plug-in room with the kind of declaration it holds.
+ROOMS: Mapping[str, tuple[str, type[Declaration]]] = {
+    "features": ("openbell.features", Feature),
+    "labels": ("openbell.labels", Label),
+    "models": ("openbell.models", Model),
+    "desks": ("openbell.desks", Desk),
+    "checks": ("openbell.safety", Check),
+    "providers": ("openbell.market.providers", Provider),
+}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything declared, by room and name."""
+
+    features: Mapping[str, Feature]
+    labels: Mapping[str, Label]
+    models: Mapping[str, Model]
+    desks: Mapping[str, Desk]
+    checks: Mapping[str, Check]
+    providers: Mapping[str, Provider]
+
+    def find(self, room: str, name: str) -> Declaration:
+        """The thing `name` of `room`; an unknown name is refused with the nearest valid one."""
+        things: Mapping[str, Declaration] = getattr(self, room)
+        if name not in things:
+            raise unknown(room.removesuffix("s"), name, things)
+        return things[name]
+
+
+def _modules(package: str) -> Iterator[Any]:
+    try:
+        room = importlib.import_module(package)
+        yield room
+        for found in sorted(pkgutil.iter_modules(room.__path__), key=lambda each: each.name):
+            yield importlib.import_module(f"{package}.{found.name}")
+    except DeclarationError:
+        raise
+    except Exception as failure:
+        raise DeclarationError(
+            f"The plug-in room `{package}` does not import: {type(failure).__name__}: {failure}. "
+            "Mend or remove the file; Openbell does not start with a part missing."
+        ) from failure
+
+
+def _outside(group: str) -> Iterator[Any]:
+    for point in sorted(entry_points(group=group), key=lambda each: each.name):
+        try:
+            yield point.load()
+        except Exception as failure:
+            raise DeclarationError(
+                f"The plug-in `{point.name}` ({point.value}) does not import: {type(failure).__name__}: {failure}."
+            ) from failure
+
+
+def declared_in(module: Any, kind: type[Declaration]) -> list[Declaration]:
+    """The declarations of `kind` that stand in `module` itself, in the order they are written."""
+    return [
+        thing
+        for value in vars(module).values()
+        if isinstance(value, tuple)
+        for thing in value
+        if isinstance(thing, kind) and thing.module == module.__name__
+    ]
+
+
+def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
+    """Declarations of `kind` in `modules` by name; a name used twice is refused with both places."""
+    things: dict[str, Declaration] = {}
+    for module in modules:
+        for thing in declared_in(module, kind):
+            if thing.name in things:
+                raise DeclarationError(
+                    f"The {kind.__name__.lower()} `{thing.name}` is declared twice: in `{things[thing.name].module}` "
+                    f"and in `{thing.module}`. Rename one."
+                )
+            things[thing.name] = thing
+    return things
+
+
+def discover(rooms: Mapping[str, tuple[str, type[Declaration]]] = ROOMS) -> Catalogue:
+    """Import every plug-in room and every entry point ``openbell.<room>``, and list what they declare."""
+    return Catalogue(
+        **{
+            room: collect([*_modules(package), *_outside(f"openbell.{room}")], kind)
+            for room, (package, kind) in rooms.items()
+        }
+    )
