@@ -1,0 +1,101 @@
+"""The sections of the settings: every key with its type, default and bounds, and one line on what it does."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """Strict and frozen: a wrong type, an unknown key or a later change is an error."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Store(Section):
+    """Where bytes live, each chosen by URL; empty means inside `home`."""
+
+    tables: str = Field("", description="Tables: file:///path or s3://bucket/prefix.")
+    journal: str = Field("", description="Journal: sqlite:////absolute/file.db or postgresql://user@host/database.")
+    tracking: str = Field("", description="Experiments and models: an MLflow tracking URI.")
+
+    @field_validator("tables", "journal", "tracking")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        if urlsplit(url).password:
+            raise ValueError("must not carry a password; put it in the environment (PGPASSWORD, AWS_SECRET_ACCESS_KEY)")
+        return url
+
+
+class Data(Section):
+    """Which market is decided on."""
+
+    calendar: str = Field("XNYS", description="Exchange calendar that says what a session is.")
+    universe: str = Field("", description="Universe to choose from; empty takes the only one in the tables.")
+    benchmark: str = Field("SPY", description="Symbol of the benchmark, or equal_weight for the universe's own index.")
+
+
+class Run(Section):
+    """The daily run."""
+
+    lead_minutes: int = Field(30, ge=0, le=390, description="Minutes before the open at which the decision is made.")
+    capital: float = Field(100_000.0, gt=0, description="Cash in USD that an account begins with.")
+    output_dir: str = Field(
+        "live", min_length=1, description="Folder of the outputs; each session has its own below it."
+    )
+    unavailable: Literal["report", "refuse"] = Field(
+        "report", description="What a check does where the data lack what it needs: say so in the report, or refuse."
+    )
+
+
+class Train(Section):
+    """Walk-forward training and the choice of a champion."""
+
+    years: int = Field(10, ge=1, description="Calendar years of history that training reads.")
+    folds: int = Field(5, ge=2, description="Walk-forward folds; each is tested on sessions no earlier fold has seen.")
+    stride: int = Field(5, ge=1, description="Sessions between the rows of the panel.")
+    alpha: float = Field(0.01, gt=0, lt=1, description="Family-wise error rate at which a candidate survives StepM.")
+    replications: int = Field(1_000, ge=1_000, description="Bootstrap replications of StepM.")
+    candidates: tuple[str, ...] = Field((), description="Models to try; empty takes the desk's own list.")
+    seed: int = Field(0, ge=0, description="Seed of every random choice.")
+
+
+class Notifications(Section):
+    """Whom the last step of a run tells. For now the message is written to the log, whatever the method."""
+
+    enabled: bool = Field(False, description="Whether the run ends with a message.")
+    method: Literal["email", "slack", "webhook"] = Field("email", description="How it is sent.")
+    email_recipients: tuple[str, ...] = Field((), description="Addresses, for the method email.")
+    webhook_url: SecretStr | None = Field(None, description="Address for slack and webhook; a secret.")
+    send_on_kill_switch: bool = Field(True, description="Whether a triggered kill switch is told at once.")
+    send_daily_summary: bool = Field(False, description="Whether every run is told, also an uneventful one.")
+
+    @model_validator(mode="after")
+    def _reaches_somebody(self) -> Notifications:
+        if self.enabled and self.method == "email" and not self.email_recipients:
+            raise ValueError("are enabled by email, but `email_recipients` is empty; name at least one address")
+        if self.enabled and self.method != "email" and self.webhook_url is None:
+            raise ValueError(
+                f"are enabled by {self.method}, but there is no `webhook_url`; "
+                "set OPENBELL__LIVE__NOTIFICATIONS__WEBHOOK_URL in the environment"
+            )
+        return self
+
+
+class Live(Section):
+    """What surrounds the run once it is live."""
+
+    notifications: Notifications = Field(default_factory=Notifications)
+
+
+class Ops(Section):
+    """How the model's health is watched."""
+
+    ic_lookback_days: int = Field(20, ge=2, description="Sessions over which the information coefficient is averaged.")
+    ic_alert_threshold: float = Field(0.02, description="Mean below which a model is reported for review.")
+
+
+#: Keys that say where bytes lie or whom to tell: they change no decision, so they are not in the settings' hash.
+PLACES = ("home", "store.", "run.output_dir", "live.notifications.")

@@ -1,0 +1,335 @@
+"""Settings: code defaults <- openbell.toml <- environment <- --set; read once, frozen, each with its origin."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+
+from openbell.app.sections import PLACES, Data, Live, Ops, Run, Section, Store, Train
+from openbell.core.declare import Catalogue, Declaration
+from openbell.core.errors import BadInput, nearest
+from openbell.core.hashing import digest
+
+FILE = "openbell.toml"
+PREFIX = "OPENBELL__"
+STATIC: Mapping[str, type[Section]] = {
+    "store": Store,
+    "data": Data,
+    "run": Run,
+    "train": Train,
+    "live": Live,
+    "ops": Ops,
+}
+#: Sections whose keys are the keyword defaults of plug-ins, with the room they come from.
+DYNAMIC: Mapping[str, str] = {"desks": "desks", "safety": "checks", "models": "models"}
+HOME = "home"
+
+
+class Settings(BaseModel):
+    """Every value the house runs by. `desks`, `safety` and `models` hold the keywords of each plug-in by its name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    home: str
+    store: Store
+    data: Data
+    run: Run
+    train: Train
+    live: Live
+    ops: Ops
+    desks: Mapping[str, Mapping[str, Any]]
+    safety: Mapping[str, Mapping[str, Any]]
+    models: Mapping[str, Mapping[str, Any]]
+    origins: Mapping[str, str] = Field(repr=False, exclude=True)
+
+    def values(self) -> dict[str, Any]:
+        """Each key with its value; a secret is only said to be set."""
+        return {key: _shown(value) for key, value in _leaves(self)}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each key with its value and where that came from."""
+        return [{"key": key, "value": value, "origin": self.origins[key]} for key, value in self.values().items()]
+
+    @property
+    def hash(self) -> str:
+        """Digest of every value that can change a decision: neither secrets nor the places where bytes lie."""
+        return digest(
+            {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in _leaves(self)
+                if not key.startswith(PLACES)
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Key:
+    """One settings key."""
+
+    default: Any
+    what: str
+    secret: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a bare word is its value, without quotes."""
+        return isinstance(self.default, str) or self.secret
+
+
+def _shown(value: Any) -> Any:
+    return ("set" if value.get_secret_value() else "not set") if isinstance(value, SecretStr) else value
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    pairs: Iterable[tuple[str, Any]] = node.items() if isinstance(node, Mapping) else node
+    for name, value in pairs:
+        if not path and name == "origins":
+            continue
+        if isinstance(value, (BaseModel, Mapping)):
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def _declared(section: type[Section], path: str) -> Iterator[tuple[str, Key]]:
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _declared(kind, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", Key(field.default, field.description or "", secret="SecretStr" in str(kind))
+
+
+def _plugged(catalogue: Catalogue) -> Iterator[tuple[str, Key]]:
+    for section, room in DYNAMIC.items():
+        things: Mapping[str, Declaration] = getattr(catalogue, room)
+        for thing in things.values():
+            for name, default in _leaves(thing.settings):
+                yield f"{section}.{thing.name}.{name}", Key(default, thing.summary)
+
+
+def keys(catalogue: Catalogue) -> dict[str, Key]:
+    """Every settings key there is, in the order in which they are shown."""
+    own = {HOME: Key(HOME, "Folder in which tables, journal and models live.")}
+    for name, section in STATIC.items():
+        own |= dict(_declared(section, f"{name}."))
+    return own | dict(_plugged(catalogue))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _literal(text: str, key: Key) -> Any:
+    """The value a word in the environment or behind --set stands for."""
+    if key.is_text:
+        return text
+    try:
+        return _tuples(tomllib.loads(f"value = {text}")["value"])
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _no_such(name: str, known: Mapping[str, Key], origin: str) -> BadInput:
+    sections = {key.rpartition(".")[0] for key in known} - {""}
+    if name in sections:
+        return BadInput(f"`{name}` ({origin}) is a section; write its keys below it, such as `{_first(name, known)}`.")
+    return BadInput(f"There is no setting `{name}` ({origin}). {nearest(name, known)}")
+
+
+def _first(section: str, known: Mapping[str, Key]) -> str:
+    return next(key for key in known if key.startswith(f"{section}."))
+
+
+def _flat(table: Mapping[str, Any], known: Mapping[str, Key], origin: str, path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        here = f"{path}{name}"
+        inside = any(key.startswith(f"{here}.") for key in known)
+        if isinstance(value, Mapping) and inside:
+            flat |= _flat(value, known, origin, f"{here}.")
+        elif here in known:
+            flat[here] = _tuples(value)
+        else:
+            raise _no_such(here, known, origin)
+    return flat
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a settings file; a syntax error or a key given twice is refused with its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except OSError as failure:
+        raise BadInput(f"The settings file {path} cannot be read: {failure.strerror}.") from failure
+    except UnicodeDecodeError as failure:
+        raise BadInput(f"The settings file {path} is not UTF-8 text: {failure.reason}.") from failure
+    except tomllib.TOMLDecodeError as failure:
+        raise BadInput(_syntax(path, text, str(failure))) from failure
+
+
+def _syntax(path: Path, text: str, message: str) -> str:
+    found = re.search(r"line (\d+)", message)
+    number = int(found[1]) if found else len(text.splitlines())
+    line = text.splitlines()[number - 1].strip() if text.splitlines() else ""
+    if "overwrite" in message or "declare" in message or "mutate" in message:
+        return f"{path}, line {number}: `{line}` gives a key or a section a second time. Keep one of the two."
+    return f"{path}, line {number}: `{line}` is not TOML: {message}."
+
+
+def _from_environment(environ: Mapping[str, str], known: Mapping[str, Key]) -> dict[str, tuple[Any, str]]:
+    found = {}
+    for name, text in sorted(environ.items()):
+        if name.startswith(PREFIX):
+            key = name.removeprefix(PREFIX).lower().replace("__", ".")
+            if key not in known:
+                raise _no_such(key, known, f"environment variable {name}")
+            found[key] = (_literal(text, known[key]), f"environment {name}")
+    return found
+
+
+def _from_words(sets: Iterable[str], known: Mapping[str, Key]) -> dict[str, tuple[Any, str]]:
+    found = {}
+    for word in sets:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise BadInput(f"`--set {word}` names no value. Write --set section.key=value.")
+        if name not in known:
+            raise _no_such(name, known, "--set")
+        found[name] = (_literal(text, known[name]), "--set")
+    return found
+
+
+def settings_file(home: Path, cwd: Path) -> Path | None:
+    """The home's own file, else the one in the working folder, else none."""
+    return next((each for each in (home / FILE, cwd / FILE) if each.is_file()), None)
+
+
+def _home(home: Path | None, environ: Mapping[str, str], cwd: Path, file: Path | None) -> tuple[str, str]:
+    if home is not None:
+        return str(home), "--home"
+    if f"{PREFIX}HOME" in environ:
+        return environ[f"{PREFIX}HOME"], f"environment {PREFIX}HOME"
+    here = file or (cwd / FILE if (cwd / FILE).is_file() else None)
+    stated = read_toml(here).get(HOME) if here else None
+    if here and isinstance(stated, str):
+        return stated, str(here)
+    return HOME, "default"
+
+
+def load(
+    catalogue: Catalogue,
+    *,
+    home: Path | None = None,
+    file: Path | None = None,
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """The settings in force.
+
+    `home`, `file` and `overrides` are what --home, --settings and each --set say; `environ` and `cwd` are the
+    process's own where they are not given.
+    """
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd
+    known = keys(catalogue)
+    place, origin = _home(home, environ, cwd, file)
+    chosen: dict[str, tuple[Any, str]] = {name: (key.default, "default") for name, key in known.items()}
+    path = file or settings_file(cwd / place, cwd)
+    if path is not None:
+        chosen |= {name: (value, str(path)) for name, value in _flat(read_toml(path), known, str(path)).items()}
+    chosen |= _from_environment(environ, known)
+    chosen |= _from_words(overrides, known)
+    if chosen[HOME][1] != "--set":
+        chosen[HOME] = (place, origin)
+    _keep_secrets_out(chosen, known)
+    return _validated(_placed(chosen, cwd), catalogue)
+
+
+def _keep_secrets_out(chosen: Mapping[str, tuple[Any, str]], known: Mapping[str, Key]) -> None:
+    for name, (_, origin) in chosen.items():
+        if known[name].secret and origin != "default" and not origin.startswith("environment"):
+            variable = PREFIX + name.upper().replace(".", "__")
+            raise BadInput(f"`{name}` is a secret and cannot come from {origin}. Set {variable} in the environment.")
+
+
+def _placed(chosen: dict[str, tuple[Any, str]], cwd: Path) -> dict[str, tuple[Any, str]]:
+    """`chosen` with the empty store URLs set to places inside the home."""
+    if not isinstance(chosen[HOME][0], str):
+        return chosen
+    home = (cwd / chosen[HOME][0]).resolve()
+    inside = {
+        "store.tables": f"file://{home}/tables",
+        "store.journal": f"sqlite:///{home}/journal.db",
+        "store.tracking": f"sqlite:///{home}/tracking.db",
+    }
+    derived = {name: (url, "inside home") for name, url in inside.items() if chosen[name][0] == ""}
+    return chosen | {HOME: (str(home), chosen[HOME][1])} | derived
+
+
+def _plugin_model(thing: Declaration) -> type[BaseModel]:
+    def field(default: Any) -> Any:
+        if isinstance(default, Mapping):
+            inner = create_model(thing.name, __config__=strict, **{key: field(each) for key, each in default.items()})
+            return (inner, inner(**default))
+        kind = Any if default is None else float if isinstance(default, float) else type(default)
+        return (kind, default)
+
+    strict = ConfigDict(strict=True, frozen=True, extra="forbid")
+    return create_model(thing.name, __config__=strict, **{key: field(each) for key, each in thing.settings.items()})
+
+
+def _nest(chosen: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, (value, _) in chosen.items():
+        *path, last = name.split(".")
+        table = nested
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = value
+    return nested
+
+
+def _frozen(value: Any) -> Any:
+    return MappingProxyType({key: _frozen(each) for key, each in value.items()}) if isinstance(value, dict) else value
+
+
+def _validated(chosen: dict[str, tuple[Any, str]], catalogue: Catalogue) -> Settings:
+    nested = _nest(chosen)
+    parts: dict[str, Any] = {HOME: nested[HOME]}
+    for name, section in STATIC.items():
+        parts[name] = _checked(section, nested[name], name, chosen)
+    for name, room in DYNAMIC.items():
+        things: Mapping[str, Declaration] = getattr(catalogue, room)
+        given = nested.get(name, {})
+        parts[name] = _frozen(
+            {
+                each: _checked(_plugin_model(thing), given.get(each, {}), f"{name}.{each}", chosen).model_dump()
+                for each, thing in things.items()
+            }
+        )
+    return Settings(**parts, origins=MappingProxyType({name: origin for name, (_, origin) in chosen.items()}))
+
+
+def _checked(
+    model: type[BaseModel], values: Mapping[str, Any], path: str, chosen: Mapping[str, tuple[Any, str]]
+) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as failure:
+        first = failure.errors(include_url=False)[0]
+        name = ".".join([path, *(str(part) for part in first["loc"] if isinstance(part, str))])
+        origin = chosen[name][1] if name in chosen else "together"
+        said = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        if first["type"] == "value_error":
+            raise BadInput(f"`{name}` ({origin}) {said}.") from None
+        raise BadInput(f"`{name}` ({origin}) {said}; was {first['input']!r}.") from None
