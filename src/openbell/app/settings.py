@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, ValidationError, create_model
 
 from openbell.app.sections import PLACES, Data, Live, Ops, Run, Section, Store, Train
 from openbell.core.declare import Catalogue, Declaration
@@ -33,6 +33,10 @@ DYNAMIC: Mapping[str, str] = {"desks": "desks", "safety": "checks", "models": "m
 HOME = "home"
 
 
+#: The keywords of each plug-in of a room, by its name; read-only, and validated before it gets here.
+Plugged = Annotated[Mapping[str, Mapping[str, Any]], SkipValidation]
+
+
 class Settings(BaseModel):
     """Every value the house runs by. `desks`, `safety` and `models` hold the keywords of each plug-in by its name."""
 
@@ -45,10 +49,10 @@ class Settings(BaseModel):
     train: Train
     live: Live
     ops: Ops
-    desks: Mapping[str, Mapping[str, Any]]
-    safety: Mapping[str, Mapping[str, Any]]
-    models: Mapping[str, Mapping[str, Any]]
-    origins: Mapping[str, str] = Field(repr=False, exclude=True)
+    desks: Plugged
+    safety: Plugged
+    models: Plugged
+    origins: Annotated[Mapping[str, str], SkipValidation] = Field(repr=False, exclude=True)
 
     def values(self) -> dict[str, Any]:
         """Each key with its value; a secret is only said to be set."""

@@ -1,0 +1,159 @@
+"""Where each key of the stocks request's `config.yaml` (its sections A3, B3 and the keys its code reads) lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from openbell.core.errors import nearest
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A value of theirs as ours; `note` says what of it was left out."""
+
+    key: str
+    value: Any
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """It is our `key`; `convert` turns its value into ours where they differ."""
+
+    key: str
+    convert: Callable[[Any], Taken] | None = None
+
+    def taken(self, value: Any) -> Taken:
+        """Their value as ours; one that has no counterpart raises ValueError."""
+        if self.convert:
+            return self.convert(value)
+        return Taken(self.key, tuple(value) if isinstance(value, list) else value)
+
+
+@dataclass(frozen=True)
+class Holds:
+    """It is always `value` here; another value is refused with `why`."""
+
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """It is not taken over, and `why`."""
+
+    why: str
+
+
+_BY_ALIAS = (
+    "The champion is loaded from the registry of `store.tracking` and checked against its hashes; nothing is unpickled."
+)
+_TOURNAMENT = "The tournament issue brings it: selection by score happens among the survivors of its gates."
+_FOLDERS = "Models and reports have their place in `home`, and the registry in `store.tracking`."
+_SAFETY = "No switch turns safety off."
+
+
+_IN_A_CANDIDATE = ("name", "algorithm", "tune_hyperparams", "optuna_trials", "base_models")
+
+
+def _candidates(value: Any) -> Taken:
+    now: list[str] = []
+    later: list[str] = []
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, Mapping) or "algorithm" not in each:
+            raise ValueError(f"needs a list of candidates, each with an `algorithm`; found {each!r}")
+        if strange := sorted(set(map(str, each)) - set(_IN_A_CANDIDATE)):
+            raise ValueError(
+                f"has a candidate with the unknown key `{strange[0]}`. {nearest(strange[0], _IN_A_CANDIDATE)}"
+            )
+        waits = each.get("tune_hyperparams") or each["algorithm"] == "ensemble"
+        (later if waits else now).append(str(each["name"] if waits and "name" in each else each["algorithm"]))
+    note = f"{', '.join(later)}: tuned and blended candidates come with the tournament issue" if later else ""
+    return Taken("train.candidates", tuple(dict.fromkeys(now)), note)
+
+
+def _alerts(value: Any) -> Taken:
+    return Taken("live.notifications.enabled", False) if value == "none" else Taken("live.notifications.method", value)
+
+
+def _usd(key: str) -> Callable[[Any], Taken]:
+    def convert(value: Any) -> Taken:
+        return Taken(key, float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+
+    return convert
+
+
+KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
+    {
+        "live.enabled": Holds(False, "Ordering is never switched on in a file; a person types `--execute`."),
+        "live.dry_run": Holds(True, "Ordering is never the default; a person types `--execute`."),
+        "live.champion_model_path": Left(_BY_ALIAS),
+        "live.fallback_model_path": Left(f"{_BY_ALIAS} Without a champion the desk holds the no-view portfolio."),
+        "live.initial_capital": Ours("run.capital", _usd("run.capital")),
+        "live.positions_file": Left(
+            "The journal holds the positions; current_positions.csv in `run.output_dir` shows them."
+        ),
+        "live.min_trade_size": Ours("desks.stocks.min_trade_usd", _usd("desks.stocks.min_trade_usd")),
+        "live.max_position_pct": Ours("safety.position_cap.max_position_pct"),
+        "live.max_volume_pct": Ours("safety.volume.max_volume_pct"),
+        "live.enable_regime_adaptation": Ours("desks.stocks.enable_regime_adaptation"),
+        "live.output_dir": Ours("run.output_dir"),
+        "live.save_trade_history": Holds(True, "Every order and fill is a record of the journal."),
+        "live.safety.validate_before_trade": Holds(True, _SAFETY),
+        "live.safety.require_manual_approval": Holds(True, "Nothing is ordered unless a person types `--execute`."),
+        "live.safety.max_daily_trades": Ours("safety.trade_count.max_daily_trades"),
+        "live.notifications.enabled": Ours("live.notifications.enabled"),
+        "live.notifications.method": Ours("live.notifications.method"),
+        "live.notifications.email_recipients": Ours("live.notifications.email_recipients"),
+        "live.notifications.send_on_kill_switch": Ours("live.notifications.send_on_kill_switch"),
+        "live.notifications.send_daily_summary": Ours("live.notifications.send_daily_summary"),
+        "ops.track_ic": Holds(True, "The information coefficient is in every report."),
+        "ops.ic_lookback_days": Ours("ops.ic_lookback_days"),
+        "ops.ic_alert_threshold": Ours("ops.ic_alert_threshold"),
+        "ops.kill_switch.enabled": Holds(True, _SAFETY),
+        "ops.kill_switch.max_daily_loss_pct": Ours("safety.daily_loss.max_daily_loss_pct"),
+        "ops.kill_switch.min_live_sharpe_threshold": Left("x"),
+        "ops.kill_switch.min_live_sharpe_lookback_weeks": Left("x"),
+        "ops.alerts": Ours("live.notifications.method", _alerts),
+        "ops.email_recipients": Ours("live.notifications.email_recipients"),
+        "ops.generate_daily_report": Holds(True, "Every run writes its report."),
+        "ops.report_output_dir": Ours("run.output_dir"),
+        "risk.max_sector_weight": Ours("safety.sector_cap.max_sector_weight"),
+        "risk.max_market_cap_weight.large_cap": Ours("safety.capitalisation.large_cap"),
+        "risk.max_market_cap_weight.mid_cap": Ours("safety.capitalisation.mid_cap"),
+        "risk.max_market_cap_weight.small_cap": Ours("safety.capitalisation.small_cap"),
+        "risk.rebalance_threshold": Ours("safety.rebalance.rebalance_threshold"),
+        "portfolio.costs_bps": Left("x"),
+        "portfolio.slippage_bps": Left("x"),
+        "portfolio.max_turnover": Ours("safety.turnover.max_turnover"),
+        "portfolio.pypfopt.max_weight": Ours("safety.position_cap.max_position_pct"),
+        "portfolio.optimizer": Left(_TOURNAMENT),
+        "model_selection.candidates": Ours("train.candidates", _candidates),
+        "model_selection.optimizers": Left(_TOURNAMENT),
+        "model_selection.selection_weights.sharpe": Left(_TOURNAMENT),
+        "model_selection.selection_weights.max_drawdown": Left(_TOURNAMENT),
+        "model_selection.selection_weights.calmar": Left(_TOURNAMENT),
+        "model_selection.selection_weights.turnover": Left(_TOURNAMENT),
+        "model_selection.selection_weights.regime_consistency": Left(_TOURNAMENT),
+        "model_selection.thresholds.sharpe_min": Left(_TOURNAMENT),
+        "model_selection.thresholds.max_drawdown_max": Left(_TOURNAMENT),
+        "model_selection.thresholds.calmar_min": Left(_TOURNAMENT),
+        "model_selection.thresholds.turnover_max": Left(_TOURNAMENT),
+        "model_selection.candidates_dir": Left(_FOLDERS),
+        "model_selection.production_dir": Left(_FOLDERS),
+        "model_selection.reports_dir": Left(_FOLDERS),
+        "modeling.algorithm": Left("All candidates of `train.candidates` are tried; the evidence chooses."),
+        "modeling.lightgbm_params.objective": Holds("regression", "The label is a rank or a return."),
+        "modeling.lightgbm_params.metric": Left("Candidates are judged by their rank IC out of sample, not by rmse."),
+        "modeling.lightgbm_params.boosting_type": Holds("gbdt", "The one kind of boosting used."),
+        "modeling.lightgbm_params.num_leaves": Ours("models.lightgbm.leaves"),
+        "modeling.lightgbm_params.learning_rate": Ours("models.lightgbm.learning_rate"),
+        "modeling.lightgbm_params.feature_fraction": Ours("models.lightgbm.colsample_bytree"),
+        "modeling.lightgbm_params.bagging_fraction": Ours("models.lightgbm.subsample"),
+        "modeling.lightgbm_params.bagging_freq": Left("Rows are drawn anew for every tree."),
+        "modeling.lightgbm_params.verbose": Holds(-1, "Progress is shown by Openbell itself."),
+    }
+)
