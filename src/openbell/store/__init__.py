@@ -1,0 +1,1 @@
+"""Where bytes live, each chosen by URL: tables, journal, artifacts, tracker."""

@@ -1,0 +1,189 @@
+"""One database by URL, SQLite or PostgreSQL: opened, brought to the newest schema, and one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from openbell.core.errors import BadInput, IntegrityBroken, OpenbellError, StorageFailed
+from openbell.store import schema
+from openbell.store.urls import DATABASES, redacted
+from openbell.store.urls import scheme as scheme_of
+
+BUSY_SECONDS = 60
+#: Held by every writer of a PostgreSQL database until its transaction ends ("openbell" in ASCII).
+LOCK = int.from_bytes(b"openbell", "big")
+_PASSWORD = re.compile(r"(password\s*=\s*)\S+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An opened database. `url` shows no password."""
+
+    engine: Engine = field(repr=False)
+    url: str
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Open ``sqlite:////file`` or ``postgresql://…`` and bring its schema to the newest revision."""
+        parsed = _parsed(url)
+        if parsed.get_backend_name() == "sqlite":
+            _make_folder(parsed)
+        database = cls(_engine(parsed), redacted(parsed.render_as_string(hide_password=True)))
+        try:
+            database.upgrade()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent picture: what others commit meanwhile is not seen."""
+        with self._told("reading"), self.engine.connect() as connection:
+            if self.dialect == "postgresql":  # SQLite's transactions always are
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer of Openbell overlaps; everything in it is kept, or nothing."""
+        with self._told("writing"), self.engine.connect() as connection:
+            connection.execution_options(openbell_writes=True)
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+                yield connection
+
+    def upgrade(self) -> None:
+        """Make or migrate the schema where it is not the newest; otherwise one look is all it costs."""
+        with self.reading() as connection:
+            if _revision(connection) == schema.REVISION:
+                return
+        with self.writing() as connection:
+            found = _revision(connection)  # again, now that no other process can be migrating
+            if found is None:
+                _create(connection)
+            elif found != schema.REVISION:
+                _migrate(connection, found)
+
+    @contextlib.contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """Turn the database's errors into the house's sentence, without the parameters and the password."""
+        try:
+            yield
+        except sa.exc.DBAPIError as failure:
+            said = _PASSWORD.sub(r"\1***", redacted(str(failure.orig).strip().splitlines()[0]))
+            if "malformed" in said or "not a database" in said:
+                raise IntegrityBroken(
+                    f"The database {self.url} is damaged ({said}). Restore it from a backup."
+                ) from None
+            cure = "Free some space and run it again" if "full" in said else "Mend it and run it again"
+            raise StorageFailed(
+                f"The database {self.url} failed while {doing}: {said}. {cure}; nothing was half-written."
+            ) from None
+
+
+def _parsed(url: str) -> URL:
+    scheme_of(url.replace("+psycopg://", "://", 1), DATABASES, "journal")
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise BadInput(
+            f"`{redacted(url)}` cannot be read as the URL of a database. "
+            f"Write {' or '.join(f'`{example}`' for example in DATABASES.values())}."
+        ) from None
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.database in (None, "", ":memory:") or "mode=memory" in str(parsed.database):
+        raise BadInput(f"`{url}` would be forgotten with the process. Name a file: `{DATABASES['sqlite']}`.")
+    return parsed
+
+
+def _make_folder(url: URL) -> None:
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise StorageFailed(
+            f"The folder {folder} of the database cannot be made: {failure.strerror}. Choose one that may be written."
+        ) from failure
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        try:
+            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        except ModuleNotFoundError:
+            raise BadInput(
+                "PostgreSQL needs the driver psycopg, which is not installed. "
+                "Install it: `pip install openbell[postgres]`."
+            ) from None
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def connected(raw: Any, _: Any) -> None:
+        raw.isolation_level = None  # the driver must not begin transactions of its own: see `begun`
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        # A writer takes the lock before it reads the head; two that both read first could not both go on.
+        writes = connection.get_execution_options().get("openbell_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table(schema.revision.name):
+        return None
+    return connection.execute(sa.select(schema.revision.c.version_num)).scalar()
+
+
+def _create(connection: Connection) -> None:
+    """A fresh database, in one step and without importing Alembic."""
+    schema.metadata.create_all(connection, checkfirst=False)
+    for statement in schema.TRIGGERS[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+    connection.execute(schema.head.insert().values(id=1, records=0, hash=schema.GENESIS))
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.execute(schema.revision.insert().values(version_num=schema.REVISION))
+
+
+def _migrate(connection: Connection, found: str) -> None:
+    from openbell.store.migrations.run import upgrade  # Alembic costs 0.3 s, paid only where it is needed
+
+    try:
+        upgrade(connection)
+    except OpenbellError:
+        raise
+    except sa.exc.SQLAlchemyError:
+        raise
+    except Exception as failure:
+        raise StorageFailed(
+            f"The database is at revision `{found}` and could not be brought to `{schema.REVISION}`: {failure}. "
+            "A newer Openbell may have written it; use that one, or restore a backup."
+        ) from failure

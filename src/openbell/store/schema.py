@@ -1,0 +1,94 @@
+"""The journal's tables in the database, as they are at the newest migration.
+
+A fresh database is made from here in one step; an older one is brought here by `migrations`. A test compares both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, SmallInteger, Table, Text
+
+#: The newest migration; a test compares it with the folder of migrations.
+REVISION = "0001"
+#: What the first record names as the hash before it.
+GENESIS = "0" * 64
+
+metadata = MetaData()
+
+_big = BigInteger().with_variant(Integer(), "sqlite")
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", _big, primary_key=True, autoincrement=False),
+    Column("at_us", _big, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, unique=True),
+    Column("desk", Text),
+    Column("payload", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("journal_kind", "kind", "seq"),
+    Index("journal_desk", "desk", "seq"),
+)
+
+#: One row: how many records there are and the hash of the last, so that a cut-off tail is noticed.
+head = Table(
+    "journal_head",
+    metadata,
+    Column("id", SmallInteger, CheckConstraint("id = 1", name="journal_head_single"), primary_key=True),
+    Column("records", _big, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+revision = Table("alembic_version", MetaData(), Column("version_num", Text))
+
+_NEVER = "the journal is append-only: a record is never changed and never removed"
+_CHAIN = "a record of the journal must follow the last one"
+_HEAD = "the head of the journal only moves forward"
+
+# BEFORE INSERT also stops what no DELETE trigger sees on SQLite: INSERT OR REPLACE.
+_SQLITE = (
+    f"CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END",
+    f"CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END",
+    "CREATE TRIGGER journal_chain BEFORE INSERT ON journal WHEN "
+    "NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM journal) OR NEW.previous IS NOT "
+    f"coalesce((SELECT hash FROM journal WHERE seq = NEW.seq - 1), '{GENESIS}') "
+    "OR EXISTS (SELECT 1 FROM journal WHERE key = NEW.key) "
+    f"BEGIN SELECT RAISE(ABORT, '{_CHAIN}'); END",
+    "CREATE TRIGGER journal_head_forward BEFORE UPDATE ON journal_head WHEN NEW.records <= OLD.records "
+    f"BEGIN SELECT RAISE(ABORT, '{_HEAD}'); END",
+    f"CREATE TRIGGER journal_head_no_delete BEFORE DELETE ON journal_head BEGIN SELECT RAISE(ABORT, '{_HEAD}'); END",
+    "CREATE TRIGGER journal_head_single BEFORE INSERT ON journal_head WHEN EXISTS (SELECT 1 FROM journal_head) "
+    f"BEGIN SELECT RAISE(ABORT, '{_HEAD}'); END",
+)
+
+
+def _function(name: str, body: str) -> str:
+    return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} END $body$"
+
+
+_POSTGRESQL = (
+    _function("journal_refuse", f"RAISE EXCEPTION '{_NEVER}';"),
+    "CREATE TRIGGER journal_no_update BEFORE UPDATE OR DELETE ON journal "
+    "FOR EACH ROW EXECUTE FUNCTION journal_refuse()",
+    "CREATE TRIGGER journal_no_truncate BEFORE TRUNCATE ON journal "
+    "FOR EACH STATEMENT EXECUTE FUNCTION journal_refuse()",
+    _function(
+        "journal_follow",
+        "IF NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM journal) OR NEW.previous <> "
+        f"coalesce((SELECT hash FROM journal WHERE seq = NEW.seq - 1), '{GENESIS}') "
+        f"THEN RAISE EXCEPTION '{_CHAIN}'; END IF; RETURN NEW;",
+    ),
+    "CREATE TRIGGER journal_chain BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION journal_follow()",
+    _function(
+        "journal_head_follow",
+        f"IF TG_OP <> 'UPDATE' OR NEW.records <= OLD.records THEN RAISE EXCEPTION '{_HEAD}'; END IF; RETURN NEW;",
+    ),
+    "CREATE TRIGGER journal_head_forward BEFORE UPDATE OR DELETE ON journal_head "
+    "FOR EACH ROW EXECUTE FUNCTION journal_head_follow()",
+    "CREATE TRIGGER journal_head_no_truncate BEFORE TRUNCATE ON journal_head "
+    "FOR EACH STATEMENT EXECUTE FUNCTION journal_head_follow()",
+)
+
+#: Statements that make the database itself refuse to rewrite, by dialect.
+TRIGGERS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
