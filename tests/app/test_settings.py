@@ -23,7 +23,7 @@ CATALOGUE = Catalogue(
     models={"forest": Model(**_about("forest", trees=100, depth=None), build=None)},
     desks={
         "stocks": Desk(
-            **_about("stocks", top_k=30, weighting="equal"),
+            **_about("stocks", top_k=30, weighting="equal", max_position_pct=0.99),
             decide=None,
             label="rank_5",
             candidates=("forest",),
@@ -118,7 +118,7 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path, toml, line):
         ("run.lead_minutes=2.5", "must be a valid integer"),
         ("safety.position_cap.max_position_pct=true", "must be a valid number; was True"),
         ("desks.stocks.top_k=3.5", "`desks.stocks.top_k` .--set. must be a valid integer"),
-        ("run.unavailable=ignore", "must be 'report' or 'refuse'; was 'ignore'"),
+        ("live.notifications.method=fax", "must be 'email', 'slack' or 'webhook'; was 'fax'"),
         ("train.replications=999", "must be greater than or equal to 1000"),
         ("run=3", "`run` .--set. is a section"),
         ("run.capital", "names no value"),
@@ -132,6 +132,14 @@ def test_a_wrong_type_or_value_is_refused_with_what_it_was(tmp_path, word, sente
 def test_a_nested_plugin_setting_keeps_its_other_keys(tmp_path):
     settings = _load(tmp_path, "safety.size_classes.weights.small=0.1", 'safety.size_classes.names=["b", "c"]')
     assert settings.safety["size_classes"] == {"weights": {"large": 0.7, "small": 0.1}, "names": ("b", "c")}
+
+
+def test_a_limit_that_a_desk_reads_too_has_one_key(tmp_path):
+    """Kills: the desk's own default (0.99 here) and the check's limit drifting apart."""
+    assert _load(tmp_path).desks["stocks"]["max_position_pct"] == 0.15
+    assert _load(tmp_path, "safety.position_cap.max_position_pct=0.1").desks["stocks"]["max_position_pct"] == 0.1
+    with pytest.raises(BadInput, match=r"Did you mean `safety\.position_cap\.max_position_pct`\?"):
+        _load(tmp_path, "desks.stocks.max_position_pct=0.1")
 
 
 def test_settings_cannot_be_changed(tmp_path):

@@ -12,14 +12,15 @@ import yaml
 from openbell.app.request_keys import KEYS, Holds, Ours
 from openbell.app.settings import load
 from openbell.app.toml_text import literal, text
-from openbell.core.declare import Catalogue
+from openbell.core.declare import Catalogue, discover
 from openbell.core.errors import BadInput, nearest
 
 
-@dataclass(frozen=True)
-class Report:
-    """What became of each key of the file: taken over (theirs -> ours), true here anyway, or left out and why."""
+@dataclass
+class Imported:
+    """The settings as TOML, and what became of each key: taken over, true here anyway, or left out and why."""
 
+    toml: str = ""
     taken: dict[str, str] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class _Import:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.values: dict[str, tuple[Any, str]] = {}
-        self.report = Report()
+        self.imported = Imported()
         self.complaints: list[str] = []
 
     def add(self, entry: _Entry) -> None:
@@ -114,7 +115,7 @@ class _Import:
         elif isinstance(rule, Holds):
             self._compare(entry, rule)
         else:
-            self.report.left[entry.key] = rule.why
+            self.imported.left[entry.key] = rule.why
 
     def _take(self, entry: _Entry, rule: Ours) -> None:
         try:
@@ -130,11 +131,11 @@ class _Import:
             )
             return
         self.values[got.key] = (got.value, entry.key)
-        self.report.taken[entry.key] = f"{got.key} = {literal(got.value)}" + (f" ({got.note})" if got.note else "")
+        self.imported.taken[entry.key] = f"{got.key} = {literal(got.value)}" + (f" ({got.note})" if got.note else "")
 
     def _compare(self, entry: _Entry, rule: Holds) -> None:
         if entry.value == rule.value:
-            self.report.holds[entry.key] = rule.why
+            self.imported.holds[entry.key] = rule.why
         else:
             self.complaints.append(
                 f"line {entry.line}: `{entry.key}` can only be {literal(rule.value)}; was {literal(entry.value)}. "
@@ -142,8 +143,8 @@ class _Import:
             )
 
 
-def import_config(path: Path, catalogue: Catalogue) -> tuple[str, Report]:
-    """The text of an `openbell.toml` that says what the request-style file at `path` says, and a report on each key.
+def import_config(path: Path, catalogue: Catalogue | None = None) -> Imported:
+    """The settings that a request-style file at `path` asks for, as TOML, with a report on each of its keys.
 
     Every unknown key, every value that cannot hold here and every two keys that disagree are told together; then
     nothing comes back. A key given twice is refused with its line.
@@ -153,11 +154,9 @@ def import_config(path: Path, catalogue: Catalogue) -> tuple[str, Report]:
         work.add(entry)
     if work.complaints:
         raise BadInput(f"{path} cannot be taken over:\n" + "\n".join(f"  {each}" for each in work.complaints))
-    values = {key: value for key, (value, _) in work.values.items()}
-    load(catalogue, overrides=[f"{key}={_word(value)}" for key, value in values.items()], environ={}, cwd=path.parent)
+    values = {key: value for key, (value, _) in sorted(work.values.items())}
+    words = [f"{key}={value if isinstance(value, str) else literal(value)}" for key, value in values.items()]
+    load(catalogue or discover(), overrides=words, environ={}, cwd=path.parent)
     notes = {key: [f"from {theirs}"] for key, (_, theirs) in work.values.items()}
-    return text(dict(sorted(values.items())), notes, [f"Taken over from {path.name}."]), work.report
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else literal(value)
+    work.imported.toml = text(values, notes, [f"Taken over from {path.name}."])
+    return work.imported

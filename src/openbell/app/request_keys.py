@@ -75,11 +75,20 @@ def _candidates(value: Any) -> Taken:
     return Taken("train.candidates", tuple(dict.fromkeys(now)), note)
 
 
+_WEIGHTINGS = {"equal_weight": "equal", "score_weighted": "score", "inverse_vol": "inverse_volatility"}
+
+
+def _weighting(value: Any) -> Taken:
+    if value not in _WEIGHTINGS:
+        raise ValueError(f"cannot be {value!r} yet; mean-variance and HRP come with the tournament issue")
+    return Taken("desks.stocks.weighting", _WEIGHTINGS[value])
+
+
 def _alerts(value: Any) -> Taken:
     return Taken("live.notifications.enabled", False) if value == "none" else Taken("live.notifications.method", value)
 
 
-def _usd(key: str) -> Callable[[Any], Taken]:
+def _number(key: str) -> Callable[[Any], Taken]:
     def convert(value: Any) -> Taken:
         return Taken(key, float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
@@ -92,19 +101,19 @@ KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
         "live.dry_run": Holds(True, "Ordering is never the default; a person types `--execute`."),
         "live.champion_model_path": Left(_BY_ALIAS),
         "live.fallback_model_path": Left(f"{_BY_ALIAS} Without a champion the desk holds the no-view portfolio."),
-        "live.initial_capital": Ours("run.capital", _usd("run.capital")),
+        "live.initial_capital": Ours("run.capital", _number("run.capital")),
         "live.positions_file": Left(
             "The journal holds the positions; current_positions.csv in `run.output_dir` shows them."
         ),
-        "live.min_trade_size": Ours("desks.stocks.min_trade_usd", _usd("desks.stocks.min_trade_usd")),
+        "live.min_trade_size": Ours("trade.min_trade_usd", _number("trade.min_trade_usd")),
         "live.max_position_pct": Ours("safety.position_cap.max_position_pct"),
-        "live.max_volume_pct": Ours("safety.volume.max_volume_pct"),
+        "live.max_volume_pct": Ours("safety.liquidity.max_volume_pct"),
         "live.enable_regime_adaptation": Ours("desks.stocks.enable_regime_adaptation"),
         "live.output_dir": Ours("run.output_dir"),
         "live.save_trade_history": Holds(True, "Every order and fill is a record of the journal."),
         "live.safety.validate_before_trade": Holds(True, _SAFETY),
         "live.safety.require_manual_approval": Holds(True, "Nothing is ordered unless a person types `--execute`."),
-        "live.safety.max_daily_trades": Ours("safety.trade_count.max_daily_trades"),
+        "live.safety.max_daily_trades": Ours("safety.count.max_daily_trades"),
         "live.notifications.enabled": Ours("live.notifications.enabled"),
         "live.notifications.method": Ours("live.notifications.method"),
         "live.notifications.email_recipients": Ours("live.notifications.email_recipients"),
@@ -115,22 +124,22 @@ KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
         "ops.ic_alert_threshold": Ours("ops.ic_alert_threshold"),
         "ops.kill_switch.enabled": Holds(True, _SAFETY),
         "ops.kill_switch.max_daily_loss_pct": Ours("safety.daily_loss.max_daily_loss_pct"),
-        "ops.kill_switch.min_live_sharpe_threshold": Left("x"),
-        "ops.kill_switch.min_live_sharpe_lookback_weeks": Left("x"),
+        "ops.kill_switch.min_live_sharpe_threshold": Ours("safety.rolling_sharpe.min_live_sharpe_threshold"),
+        "ops.kill_switch.min_live_sharpe_lookback_weeks": Ours("safety.rolling_sharpe.min_live_sharpe_lookback_weeks"),
         "ops.alerts": Ours("live.notifications.method", _alerts),
         "ops.email_recipients": Ours("live.notifications.email_recipients"),
         "ops.generate_daily_report": Holds(True, "Every run writes its report."),
         "ops.report_output_dir": Ours("run.output_dir"),
         "risk.max_sector_weight": Ours("safety.sector_cap.max_sector_weight"),
-        "risk.max_market_cap_weight.large_cap": Ours("safety.capitalisation.large_cap"),
-        "risk.max_market_cap_weight.mid_cap": Ours("safety.capitalisation.mid_cap"),
-        "risk.max_market_cap_weight.small_cap": Ours("safety.capitalisation.small_cap"),
-        "risk.rebalance_threshold": Ours("safety.rebalance.rebalance_threshold"),
-        "portfolio.costs_bps": Left("x"),
-        "portfolio.slippage_bps": Left("x"),
+        "risk.max_market_cap_weight.large_cap": Ours("safety.market_cap_classes.large_cap"),
+        "risk.max_market_cap_weight.mid_cap": Ours("safety.market_cap_classes.mid_cap"),
+        "risk.max_market_cap_weight.small_cap": Ours("safety.market_cap_classes.small_cap"),
+        "risk.rebalance_threshold": Ours("safety.rebalance_threshold.rebalance_threshold"),
+        "portfolio.costs_bps": Ours("trade.commission_bp", _number("trade.commission_bp")),
+        "portfolio.slippage_bps": Ours("trade.slippage_bp", _number("trade.slippage_bp")),
         "portfolio.max_turnover": Ours("safety.turnover.max_turnover"),
         "portfolio.pypfopt.max_weight": Ours("safety.position_cap.max_position_pct"),
-        "portfolio.optimizer": Left(_TOURNAMENT),
+        "portfolio.optimizer": Ours("desks.stocks.weighting", _weighting),
         "model_selection.candidates": Ours("train.candidates", _candidates),
         "model_selection.optimizers": Left(_TOURNAMENT),
         "model_selection.selection_weights.sharpe": Left(_TOURNAMENT),

@@ -45,9 +45,14 @@ class Run(Section):
     output_dir: str = Field(
         "live", min_length=1, description="Folder of the outputs; each session has its own below it."
     )
-    unavailable: Literal["report", "refuse"] = Field(
-        "report", description="What a check does where the data lack what it needs: say so in the report, or refuse."
-    )
+
+
+class Trade(Section):
+    """From targets to whole-share trades, and what a trade costs: the same in the back-test and at the broker."""
+
+    min_trade_usd: float = Field(100.0, ge=0, description="Smallest trade in USD; a smaller one waits.")
+    commission_bp: float = Field(1.0, ge=0, description="Commission in basis points of the traded value.")
+    slippage_bp: float = Field(2.0, ge=0, description="Slippage in basis points of the traded value.")
 
 
 class Train(Section):

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, ValidationError, create_model
 
-from openbell.app.sections import PLACES, Data, Live, Ops, Run, Section, Store, Train
+from openbell.app.sections import PLACES, Data, Live, Notifications, Ops, Run, Section, Store, Trade, Train
 from openbell.core.declare import Catalogue, Declaration
 from openbell.core.errors import BadInput, nearest
 from openbell.core.hashing import digest
@@ -24,6 +24,7 @@ STATIC: Mapping[str, type[Section]] = {
     "store": Store,
     "data": Data,
     "run": Run,
+    "trade": Trade,
     "train": Train,
     "live": Live,
     "ops": Ops,
@@ -46,6 +47,7 @@ class Settings(BaseModel):
     store: Store
     data: Data
     run: Run
+    trade: Trade
     train: Train
     live: Live
     ops: Ops
@@ -56,7 +58,8 @@ class Settings(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Each key with its value; a secret is only said to be set."""
-        return {key: _shown(value) for key, value in _leaves(self)}
+        found = dict(_leaves(self))
+        return {key: _shown(found[key]) for key in self.origins}
 
     def rows(self) -> list[dict[str, Any]]:
         """Each key with its value and where that came from."""
@@ -68,7 +71,7 @@ class Settings(BaseModel):
         return digest(
             {
                 key: list(value) if isinstance(value, tuple) else value
-                for key, value in _leaves(self)
+                for key, value in self.values().items()
                 if not key.startswith(PLACES)
             }
         )
@@ -112,12 +115,33 @@ def _declared(section: type[Section], path: str) -> Iterator[tuple[str, Key]]:
             yield f"{path}{name}", Key(field.default, field.description or "", secret="SecretStr" in str(kind))
 
 
+def _limits(catalogue: Catalogue) -> dict[str, str]:
+    """Each limit of a check with the check it belongs to: a desk that reads it too gets it from there."""
+    return {name: check.name for check in catalogue.checks.values() for name in check.settings}
+
+
+def _own(thing: Declaration, section: str, limits: Mapping[str, str]) -> dict[str, Any]:
+    return {name: value for name, value in thing.settings.items() if section != "desks" or name not in limits}
+
+
 def _plugged(catalogue: Catalogue) -> Iterator[tuple[str, Key]]:
+    limits = _limits(catalogue)
     for section, room in DYNAMIC.items():
         things: Mapping[str, Declaration] = getattr(catalogue, room)
         for thing in things.values():
-            for name, default in _leaves(thing.settings):
-                yield f"{section}.{thing.name}.{name}", Key(default, thing.summary)
+            for name, default in _leaves(_own(thing, section, limits)):
+                yield f"{section}.{thing.name}.{name}", Key(default, "")
+
+
+def sections(catalogue: Catalogue) -> dict[str, str]:
+    """What each section is about, in one line."""
+    own = {name: (section.__doc__ or "").strip() for name, section in STATIC.items()}
+    plugged = {
+        f"{section}.{thing.name}": thing.summary
+        for section, room in DYNAMIC.items()
+        for thing in getattr(catalogue, room).values()
+    }
+    return own | {"live.notifications": (Notifications.__doc__ or "").strip()} | plugged
 
 
 def keys(catalogue: Catalogue) -> dict[str, Key]:
@@ -146,7 +170,8 @@ def _no_such(name: str, known: Mapping[str, Key], origin: str) -> BadInput:
     sections = {key.rpartition(".")[0] for key in known} - {""}
     if name in sections:
         return BadInput(f"`{name}` ({origin}) is a section; write its keys below it, such as `{_first(name, known)}`.")
-    return BadInput(f"There is no setting `{name}` ({origin}). {nearest(name, known)}")
+    namesakes = [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    return BadInput(f"There is no setting `{name}` ({origin}). {nearest(name, namesakes[:3] or known)}")
 
 
 def _first(section: str, known: Mapping[str, Key]) -> str:
@@ -280,16 +305,16 @@ def _placed(chosen: dict[str, tuple[Any, str]], cwd: Path) -> dict[str, tuple[An
     return chosen | {HOME: (str(home), chosen[HOME][1])} | derived
 
 
-def _plugin_model(thing: Declaration) -> type[BaseModel]:
-    def field(default: Any) -> Any:
-        if isinstance(default, Mapping):
-            inner = create_model(thing.name, __config__=strict, **{key: field(each) for key, each in default.items()})
-            return (inner, inner(**default))
-        kind = Any if default is None else float if isinstance(default, float) else type(default)
-        return (kind, default)
-
+def _plugin_model(name: str, defaults: Mapping[str, Any]) -> type[BaseModel]:
     strict = ConfigDict(strict=True, frozen=True, extra="forbid")
-    return create_model(thing.name, __config__=strict, **{key: field(each) for key, each in thing.settings.items()})
+
+    def field(key: str, default: Any) -> Any:
+        if isinstance(default, Mapping):
+            inner = _plugin_model(key, default)
+            return (inner, inner(**default))
+        return (Any if default is None else type(default), default)
+
+    return create_model(name, __config__=strict, **{key: field(key, each) for key, each in defaults.items()})
 
 
 def _nest(chosen: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
@@ -312,15 +337,21 @@ def _validated(chosen: dict[str, tuple[Any, str]], catalogue: Catalogue) -> Sett
     parts: dict[str, Any] = {HOME: nested[HOME]}
     for name, section in STATIC.items():
         parts[name] = _checked(section, nested[name], name, chosen)
-    for name, room in DYNAMIC.items():
+    limits = _limits(catalogue)
+    for section, room in DYNAMIC.items():
         things: Mapping[str, Declaration] = getattr(catalogue, room)
-        given = nested.get(name, {})
-        parts[name] = _frozen(
-            {
-                each: _checked(_plugin_model(thing), given.get(each, {}), f"{name}.{each}", chosen).model_dump()
-                for each, thing in things.items()
-            }
-        )
+        given = nested.get(section, {})
+        parts[section] = {
+            name: _checked(
+                _plugin_model(name, _own(thing, section, limits)), given.get(name, {}), f"{section}.{name}", chosen
+            ).model_dump()
+            for name, thing in things.items()
+        }
+    for name, desk in catalogue.desks.items():
+        shared = limits.keys() & desk.settings.keys()
+        parts["desks"][name] |= {limit: parts["safety"][limits[limit]][limit] for limit in sorted(shared)}
+    for section in DYNAMIC:
+        parts[section] = _frozen(parts[section])
     return Settings(**parts, origins=MappingProxyType({name: origin for name, (_, origin) in chosen.items()}))
 
 

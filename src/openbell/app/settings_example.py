@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openbell.app.request_keys import KEYS, Holds, Ours
-from openbell.app.settings import keys
+from openbell.app.settings import keys, sections
 from openbell.app.toml_text import literal, text
 from openbell.core.declare import Catalogue
 
@@ -39,8 +39,11 @@ def example(catalogue: Catalogue) -> str:
     """The text of the shipped `openbell.toml`."""
     known = keys(catalogue)
     theirs = _request_names()
-    notes = {
-        name: [key.what, *([f"In the request: {', '.join(theirs[name])}."] if name in theirs else [])]
+    notes = {name: [what] for name, what in sections(catalogue).items() if what} | {
+        name: [
+            *([key.what] if key.what else []),
+            *([f"In the request: {', '.join(theirs[name])}."] if name in theirs else []),
+        ]
         for name, key in known.items()
     }
     values = {name: None if key.secret else key.default for name, key in known.items()}

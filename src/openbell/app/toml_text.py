@@ -19,13 +19,13 @@ def literal(value: Any) -> str:
 
 
 def text(values: Mapping[str, Any], notes: Mapping[str, Iterable[str]], head: Iterable[str] = ()) -> str:
-    """`values` by dotted key as TOML, each below its `notes`; a key whose value is None stands as a comment."""
+    """`values` by dotted key as TOML, each section and key below its `notes`; a key whose value is None stands as a comment."""
     lines = [f"# {line}".rstrip() for line in head]
     section = None
     for key, value in sorted(values.items(), key=lambda each: "." in each[0]):
         here, _, name = key.rpartition(".")
         if here != section:
-            lines += ["", *([f"[{here}]"] if here else [])]
+            lines += ["", *(f"# {note}" for note in notes.get(here, ())), *([f"[{here}]"] if here else [])]
             section = here
         lines += [f"# {note}" for note in notes.get(key, ())]
         lines.append(f"# {name} = …" if value is None else f"{name} = {literal(value)}")
