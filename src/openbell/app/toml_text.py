@@ -19,7 +19,7 @@ def literal(value: Any) -> str:
 
 
 def text(values: Mapping[str, Any], notes: Mapping[str, Iterable[str]], head: Iterable[str] = ()) -> str:
-    """`values` by dotted key as TOML, each section and key below its `notes`; a key whose value is None stands as a comment."""
+    """`values` by dotted key as TOML, sections and keys below their `notes`; a value of None stands as a comment."""
     lines = [f"# {line}".rstrip() for line in head]
     section = None
     for key, value in sorted(values.items(), key=lambda each: "." in each[0]):
