@@ -1,16 +1,19 @@
 """Settings: who wins, what is refused, and what never shows."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openbell.app.sections import Run, Train
 from openbell.app.settings import keys, load
 from openbell.app.toml_text import text
 from openbell.core.declare import Catalogue, Check, Desk, Model
 from openbell.core.errors import BadInput
 from openbell.core.hashing import canonical_json
+from openbell.research.training import TrainSettings
 
 
 def _about(name, **settings):
@@ -142,6 +145,14 @@ def test_a_limit_that_a_desk_reads_too_has_one_key(tmp_path):
         _load(tmp_path, "desks.stocks.max_position_pct=0.1")
 
 
+def test_training_is_set_by_the_same_names_and_defaults_as_the_engine_has():
+    """Kills: a key of `[train]` that the engine does not know, or a default that differs."""
+    ours = {name: field.default for name, field in Train.model_fields.items() if name != "candidates"}
+    engine = dataclasses.asdict(TrainSettings())
+    assert ours == {name: value for name, value in engine.items() if name not in ("lead_minutes", "parameters")}
+    assert engine["lead_minutes"] == Run.model_fields["lead_minutes"].default
+
+
 def test_settings_cannot_be_changed(tmp_path):
     settings = _load(tmp_path)
     with pytest.raises(Exception, match="frozen"):
@@ -187,7 +198,7 @@ def test_the_hash_follows_decisions_and_neither_places_nor_secrets(tmp_path):
     assert plain == _load(tmp_path).hash
     assert plain == _load(tmp_path, home=tmp_path / "elsewhere").hash
     assert plain == _load(tmp_path, environ={"OPENBELL__LIVE__NOTIFICATIONS__WEBHOOK_URL": "x"}).hash
-    assert plain == _load(tmp_path, "run.output_dir=other").hash
+    assert plain == _load(tmp_path, "run.output_dir=other", "train.jobs=1").hash
     for word in ("run.capital=5", "safety.position_cap.max_position_pct=0.1", "models.forest.trees=7", "train.seed=1"):
         assert plain != _load(tmp_path, word).hash
 

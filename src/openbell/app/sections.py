@@ -58,13 +58,19 @@ class Trade(Section):
 class Train(Section):
     """Walk-forward training and the choice of a champion."""
 
-    years: int = Field(10, ge=1, description="Calendar years of history that training reads.")
-    folds: int = Field(5, ge=2, description="Walk-forward folds; each is tested on sessions no earlier fold has seen.")
-    stride: int = Field(5, ge=1, description="Sessions between the rows of the panel.")
-    alpha: float = Field(0.01, gt=0, lt=1, description="Family-wise error rate at which a candidate survives StepM.")
-    replications: int = Field(1_000, ge=1_000, description="Bootstrap replications of StepM.")
     candidates: tuple[str, ...] = Field((), description="Models to try; empty takes the desk's own list.")
+    history_years: float = Field(10.0, gt=0, description="Years of decisions that training looks back on.")
+    warmup_sessions: int = Field(252, ge=0, description="First sessions of the data, not decided on: look-backs fill.")
+    folds: int = Field(5, ge=1, description="Walk-forward folds, each tested on sessions that it was not trained on.")
+    min_train_sessions: int = Field(504, ge=1, description="Sessions that the first fold trains on, at least.")
+    train_sessions: int | None = Field(None, description="Sessions a fold trains on; unset takes all before it.")
+    stride: int = Field(5, ge=1, description="Training takes one decision session in so many.")
+    alpha: float = Field(0.01, gt=0, lt=1, description="Family-wise error rate at which a candidate survives StepM.")
+    replications: int = Field(2_000, ge=1_000, description="Bootstrap replications of StepM.")
+    block_horizons: float = Field(2.0, ge=2, description="Mean bootstrap block, in horizons of the label.")
+    min_names: int = Field(10, ge=2, description="A date with fewer scored names has no information coefficient.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    jobs: int = Field(2, ge=1, description="Threads; they change the time, not the result.")
 
 
 class Notifications(Section):
@@ -102,5 +108,5 @@ class Ops(Section):
     ic_alert_threshold: float = Field(0.02, description="Mean below which a model is reported for review.")
 
 
-#: Keys that say where bytes lie or whom to tell: they change no decision, so they are not in the settings' hash.
-PLACES = ("home", "store.", "run.output_dir", "live.notifications.")
+#: Keys that say where bytes lie, how many threads work and whom to tell: they change no decision, so they are not in the settings' hash.
+PLACES = ("home", "store.", "run.output_dir", "train.jobs", "live.notifications.")
