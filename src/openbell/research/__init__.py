@@ -1,0 +1,1 @@
+"""What the past says: panels, walk-forward, significance, champion, back-test, audit."""

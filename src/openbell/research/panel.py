@@ -1,0 +1,199 @@
+"""Rows of features known at each decision and labels known later, joined without a look ahead."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+
+import polars as pl
+
+from openbell.core.declare import Feature, Label
+from openbell.core.errors import BadInput, LeakFound
+from openbell.core.hashing import digest, frame_digest
+from openbell.core.types import Panel
+from openbell.core.view import View
+from openbell.research.compute import feature_rows, label_rows
+from openbell.research.universe import decisions, is_survivorship_biased, members
+
+KEYS = ("session", "as_of", "symbol")
+#: Symbols whose rows are computed at once: 64 names over ten years of 100 features hold about 130 MB.
+SYMBOLS_AT_ONCE = 64
+_COLUMNS_AT_ONCE = 16
+
+Progress = Callable[[int, int, str], None]
+
+
+def build_panel(
+    view: View,
+    features: Sequence[Feature],
+    labels: Sequence[Label],
+    *,
+    universe: str | None,
+    first: dt.date,
+    last: dt.date,
+    stride: int = 1,
+    every_session_from: dt.date | None = None,
+    lead_minutes: int = 30,
+    benchmark: str | None = None,
+    progress: Progress | None = None,
+) -> Panel:
+    """Features known at each decision of the members of `universe`, and their labels with when each became known.
+
+    Parameters
+    ----------
+    first, last : decision sessions, both included; those after ``view.as_of`` are left out.
+    stride : keeps one decision session in `stride`, counted on the calendar, so the choice does not depend on `first`.
+    every_session_from : from this decision session on, none is left out.
+    lead_minutes : a decision is made this long before the open of its session.
+    benchmark : a symbol that is never a member.
+
+    Returns
+    -------
+    Panel
+        ``frame`` sorted by (session, symbol): features Float32, null where a look-back is not full; each label as its
+        rank within the date where it is declared so, null where its outcome is not known at ``view.as_of``.
+
+    Raises
+    ------
+    LeakFound
+        Where a row was not yet known at its decision. BadInput: where no decision or no member is left.
+    """
+    dated = _chosen(view, first, last, stride, every_session_from, lead_minutes)
+    who = members(view, universe, dated["session"].to_list(), lead_minutes=lead_minutes, benchmark=benchmark)
+    keyed = who.join(dated, on="session").with_columns((pl.col("number") - 1).alias("bar"))
+    symbols = keyed["symbol"].unique().sort().to_list()
+    parts = []
+    for done, group in enumerate(_groups(symbols), start=1):
+        parts.append(_rows(view, features, labels, keyed, group))
+        if progress is not None:
+            progress(min(done * SYMBOLS_AT_ONCE, len(symbols)), len(symbols), "features")
+    frame = pl.concat(parts).sort("session", "symbol").rechunk()
+    del parts
+    frame, notes = _labelled(view, frame, labels)
+    if is_survivorship_biased(universe):
+        notes = ["The universe is every stock in the tables: it is survivorship-biased.", *notes]
+    names = tuple(each.name for each in features)
+    made_of = {
+        "features": [_made_of(each) for each in features],
+        "labels": [_made_of(each) for each in labels],
+        "universe": universe,
+        "stride": stride,
+        "every_session_from": every_session_from,
+        "lead_minutes": lead_minutes,
+        "data": frame_digest(frame),
+    }
+    return Panel(frame, names, tuple(each.name for each in labels), digest(made_of), tuple(notes))
+
+
+def _made_of(declared: Feature | Label) -> list[str]:
+    return [declared.name, declared.module, declared.expression.meta.serialize(format="json")]
+
+
+def _chosen(
+    view: View, first: dt.date, last: dt.date, stride: int, every_from: dt.date | None, lead_minutes: int
+) -> pl.DataFrame:
+    """The decision sessions that are kept."""
+    if stride < 1:
+        raise BadInput(f"`stride` must be at least 1; was {stride}.")
+    dated = decisions(view.sessions, view.sessions.between(first, last), lead_minutes)
+    kept = pl.col("number") % stride == 0
+    if every_from is not None:
+        kept = kept | (pl.col("session") >= every_from)
+    dated = dated.filter((pl.col("as_of") <= view.as_of) & (pl.col("number") > 0) & kept)
+    if dated.is_empty():
+        raise BadInput(
+            f"No decision from {first} to {last} was made by {view.as_of:%Y-%m-%d %H:%M} UTC. Choose an earlier range."
+        )
+    return dated
+
+
+def _groups(symbols: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
+        yield symbols[start : start + SYMBOLS_AT_ONCE]
+
+
+def _rows(
+    view: View, features: Sequence[Feature], labels: Sequence[Label], keyed: pl.DataFrame, symbols: list[str]
+) -> pl.DataFrame:
+    """Rows of `symbols` at their decisions: the bar session's features move to the next decision session."""
+    wanted = keyed.filter(pl.col("symbol").is_in(symbols))
+    calendar = view.sessions
+    bars = wanted["bar"].to_numpy()
+    first, last = calendar.dates[bars.min()], calendar.dates[bars.max()]
+    bar = calendar.frame.select("session", pl.col("number").cast(pl.Int64).alias("bar"))
+    computed = feature_rows(view, features, symbols=symbols, first=first, last=last)
+    late = pl.col("row_known_at") > pl.col("as_of")
+    rows = wanted.join(
+        computed.join(bar, on="session").select(
+            "symbol",
+            "bar",
+            pl.col("known_at").alias("row_known_at"),
+            *(pl.col(each.name).cast(pl.Float32) for each in features),
+        ),
+        on=["symbol", "bar"],
+    )
+    if rows.select(late.any()).item():
+        worst = rows.filter(late).row(0, named=True)
+        raise LeakFound(
+            f"The bar of {worst['symbol']} before {worst['session']} was known at "
+            f"{worst['row_known_at']:%Y-%m-%d %H:%M}, after its decision at {worst['as_of']:%Y-%m-%d %H:%M} UTC. "
+            "The provider's delay is too long for this lead."
+        )
+    if labels:
+        ahead = label_rows(view, labels, symbols=symbols, first=first, last=last)
+        named = [column for each in labels for column in (each.name, f"{each.name}_known_at")]
+        placed = ahead.join(bar, on="session").select("symbol", "bar", *named)
+        rows = rows.join(placed, on=["symbol", "bar"], how="left")
+    return rows.drop("bar", "number", "row_known_at")
+
+
+def _labelled(view: View, frame: pl.DataFrame, labels: Sequence[Label]) -> tuple[pl.DataFrame, list[str]]:
+    """Labels by rank where declared so, and what could not be labelled although its time had come."""
+    notes = []
+    for each in labels:
+        known_at = f"{each.name}_known_at"
+        due = _due_sessions(view, each.horizon_sessions)
+        lost = frame.filter(pl.col(each.name).is_null() & pl.col("session").is_in(due.implode()))
+        if lost.height:
+            notes.append(
+                f"{lost.height} of {frame.height} rows have no `{each.name}`, because {lost['symbol'].n_unique()} "
+                "names had no price when it was due: not trained on, which is a survivorship within the training."
+            )
+        if each.cross_section == "rank":
+            frame = frame.with_columns(
+                centred_rank(pl.col(each.name)).over("session").alias(each.name),
+                pl.when(pl.col(each.name).is_not_null()).then(pl.col(known_at).max().over("session")).alias(known_at),
+            )
+        elif each.cross_section is not None:
+            raise BadInput(f"The label `{each.name}` has the cross-section `{each.cross_section}`; valid is `rank`.")
+    return frame, notes
+
+
+def _due_sessions(view: View, horizon: int) -> pl.Series:
+    """Decision sessions whose outcome `horizon` sessions later had closed by ``view.as_of``."""
+    closed = view.sessions.index(view.sessions.last_closed(view.as_of))
+    return pl.Series(view.sessions.dates[: max(closed + 1 - horizon, 0)], dtype=pl.Date)
+
+
+def centred_rank(values: pl.Expr) -> pl.Expr:
+    """Average rank of each value among the non-null ones, scaled to lie within (-0.5, 0.5); null stays null.
+
+    ``(rank - (n + 1) / 2) / n``: the middle value gets 0, and so does every value of a constant column.
+    """
+    count = values.count()
+    return (values.rank("average") - (count + 1) / 2) / count
+
+
+def ranked(panel: Panel) -> Panel:
+    """The panel with every feature replaced by its centred rank within its date (Float32, null stays null).
+
+    Only rows of the same decision are compared, so it is causal by construction; training and serving both use it.
+    """
+    frame = panel.frame
+    for start in range(0, len(panel.features), _COLUMNS_AT_ONCE):
+        names = panel.features[start : start + _COLUMNS_AT_ONCE]
+        frame = frame.with_columns(
+            centred_rank(pl.col(name)).over("session").cast(pl.Float32).alias(name) for name in names
+        )
+    recipe = digest([panel.recipe, "centred rank within the date"])
+    return Panel(frame, panel.features, panel.labels, recipe, panel.notes)
