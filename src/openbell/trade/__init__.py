@@ -1,0 +1,1 @@
+"""From a judged decision to orders, fills, positions and cash, all of it in the journal."""
