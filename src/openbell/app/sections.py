@@ -108,5 +108,5 @@ class Ops(Section):
     ic_alert_threshold: float = Field(0.02, description="Mean below which a model is reported for review.")
 
 
-#: Keys that say where bytes lie, how many threads work and whom to tell: they change no decision, so they are not in the settings' hash.
+#: Where bytes lie, how many threads work, whom to tell: these change no decision and are not in the settings' hash.
 PLACES = ("home", "store.", "run.output_dir", "train.jobs", "live.notifications.")
