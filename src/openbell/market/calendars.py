@@ -1,0 +1,46 @@
+"""Trading sessions of an exchange, from exchange_calendars."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+
+from openbell.core.errors import BadInput, nearest
+from openbell.core.time import Sessions
+
+#: First and last day of the calendar unless asked otherwise. Neither comes from a clock.
+FIRST = dt.date(1990, 1, 1)
+LAST = dt.date(2030, 12, 31)
+
+
+def sessions(exchange: str = "XNYS", start: dt.date | int = FIRST, end: dt.date | int = LAST) -> Sessions:
+    """The sessions of `exchange` from `start` to `end`; a year stands for its first or its last day.
+
+    The same arguments give the same object within a process.
+    """
+    first = dt.date(start, 1, 1) if isinstance(start, int) else start
+    last = dt.date(end, 12, 31) if isinstance(end, int) else end
+    return _sessions(exchange.upper(), first, last)
+
+
+@lru_cache(maxsize=16)
+def _sessions(exchange: str, first: dt.date, last: dt.date) -> Sessions:
+    # Imported here: it brings pandas with it, which a command that needs no calendar should not pay for.
+    from exchange_calendars import calendar_utils, errors
+
+    if last < first:
+        raise BadInput(f"A calendar cannot end on {last} before it starts on {first}. Exchange the two dates.")
+    try:
+        calendar = calendar_utils.get_calendar(exchange, start=first.isoformat(), end=last.isoformat())
+    except errors.InvalidCalendarName as unknown:
+        names = calendar_utils.get_calendar_names()
+        raise BadInput(f"There is no calendar of the exchange `{exchange}`. {nearest(exchange, names)}") from unknown
+    except ValueError as refused:
+        raise BadInput(f"There is no calendar of {exchange} from {first} to {last}: {refused}") from refused
+    schedule = calendar.schedule
+    return Sessions(
+        exchange,
+        tuple(schedule.index.date),
+        tuple(schedule["open"].dt.to_pydatetime()),
+        tuple(schedule["close"].dt.to_pydatetime()),
+    )

@@ -1,0 +1,90 @@
+"""Counts and examples per rule, of one judgement or of everything stored."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from openbell.core.time import Sessions
+from openbell.core.view import Tables
+from openbell.market.batch import BARS
+from openbell.market.quality.judging import gate
+from openbell.market.quality.rules import RULES
+
+EXAMPLES = 3
+
+
+def counts(findings: pl.DataFrame) -> pl.DataFrame:
+    """One row per rule, those without a finding included.
+
+    Returns
+    -------
+    ``rule``, ``action``, ``rows``, ``symbols``, ``first``, ``last`` (sessions), ``examples`` (list of sentences: the
+    first finding of each of up to three symbols) and ``sentence`` (what the rule says).
+    """
+    ordered = findings.sort("symbol", "session").rechunk()
+    example = pl.format("{} {}: {}", "symbol", "session", "reason")
+    per_rule = ordered.group_by("rule").agg(
+        pl.len().cast(pl.Int64).alias("rows"),
+        pl.col("symbol").n_unique().cast(pl.Int64).alias("symbols"),
+        pl.col("session").min().alias("first"),
+        pl.col("session").max().alias("last"),
+    )
+    examples = (
+        ordered.group_by("rule", "symbol", maintain_order=True)
+        .agg(example.first().alias("example"))
+        .group_by("rule", maintain_order=True)
+        .agg(pl.col("example").head(EXAMPLES).alias("examples"))
+    )
+    declared = pl.DataFrame(
+        {
+            "rule": [rule.name for rule in RULES],
+            "action": [rule.action for rule in RULES],
+            "sentence": [rule.sentence for rule in RULES],
+        }
+    )
+    return (
+        declared.join(per_rule, on="rule", how="left", maintain_order="left")
+        .join(examples, on="rule", how="left", maintain_order="left")
+        .with_columns(pl.col("rows", "symbols").fill_null(0), pl.col("examples").fill_null([]))
+        .select("rule", "action", "rows", "symbols", "first", "last", "examples", "sentence")
+    )
+
+
+def check(tables: Tables, sessions: Sessions) -> pl.DataFrame:
+    """Counts and examples per rule over everything stored; the columns of `counts`.
+
+    Quarantined rows are counted as they were judged at their import; notes are found again on the stored bars.
+    """
+    findings = [_quarantined(tables), _noted(tables, sessions)]
+    return counts(pl.concat(findings))
+
+
+def _quarantined(tables: Tables) -> pl.DataFrame:
+    columns = ["symbol", "session", "rule", "reason"]
+    if not tables.exists("quarantine"):
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {"session": pl.Date})
+    rows = tables.scan("quarantine").select(columns).collect()
+    return rows.with_columns(pl.col("rule").str.split(",")).explode("rule")
+
+
+def _noted(tables: Tables, sessions: Sessions) -> pl.DataFrame:
+    columns = ["symbol", "session", "rule", "reason"]
+    if not tables.exists("bars"):
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {"session": pl.Date})
+    bars = (
+        tables.scan("bars")
+        .filter(pl.col("freq") == "1d")
+        .select(*BARS, "known_at")
+        .sort("symbol", "session", "known_at")
+        .unique(["symbol", "session"], keep="last", maintain_order=True)
+        .collect()
+    )
+    judgement = gate(bars, sessions, without_volume=_indices(tables))
+    return judgement.findings.filter(pl.col("action") == "note").select(columns)
+
+
+def _indices(tables: Tables) -> list[str]:
+    if not tables.exists("instruments"):
+        return []
+    rows = tables.scan("instruments").filter(pl.col("kind") == "INDEX").select("symbol").unique().collect()
+    return rows["symbol"].to_list()

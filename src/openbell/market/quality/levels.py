@@ -1,0 +1,183 @@
+"""Rules on jumps of the level: unadjusted splits, ticker flips, re-used tickers. Crashes with trading behind them pass."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+
+from openbell.market.quality import rules
+from openbell.market.quality.rules import FINDINGS
+from openbell.market.quality.runs import before
+
+#: A level exists once a symbol has so many good rows.
+ESTABLISHED_ROWS = 5
+#: A new level that has held so long is taken for real. By then no label of up to 20 sessions, opened before the
+#: jump, finds a price to close at, so that a false jump never becomes an outcome.
+PROOF_SESSIONS = 21
+#: Sessions whose volume and whose moves are the measure of a jump.
+MEASURE_SESSIONS = 20
+JUMP = math.log(2.5)
+#: In a wild market a jump must also be this many times the mean move.
+JUMP_IN_MEAN_MOVES = 5.0
+#: Trading makes a jump real from this multiple of the usual volume on, if it is worth so much money.
+REAL_VOLUME_RATIO = 2.0
+REAL_VOLUME_USD = 1e6
+#: A print on so small a part of the usual volume is doubted from a smaller jump on.
+GHOST_VOLUME_RATIO = 0.01
+GHOST_JUMP = math.log(1.3)
+#: A ticker that was away for longer than this must come back near its level.
+AWAY_SESSIONS = 20
+AWAY_JUMP = (math.log(1.5), math.log(2.0))
+SPLIT_RATIOS = np.log([1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50])
+#: A split day is a day like any other but for the ratio: its own return and its range are small beside the ratio, and
+#: the money traded is the usual.
+SPLIT_RETURN_SHARE = 0.12
+SPLIT_RETURN = 0.10
+SPLIT_RANGE_SHARE = 0.25
+QUIET_VALUE_RATIO = (0.1, 2.0)
+
+
+def level_findings(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
+    """Rows at a level that nothing explains, until the old level is back, an action explains it, or it has held.
+
+    Parameters
+    ----------
+    rows : good rows so far, sorted by symbol and session, with ``row``, ``number`` and the bar columns.
+    factors : ``symbol``, ``session``, ``factor``: what actions explain.
+    """
+    measured = _measured(rows, factors)
+    suspect = measured["rule"].is_not_null().to_numpy()
+    if not suspect.any():
+        return pl.DataFrame(schema=FINDINGS)
+    symbols = measured["symbol"]
+    edges = np.flatnonzero((symbols != symbols.shift(1)).fill_null(True).to_numpy())
+    bounds = zip(edges, [*edges[1:], measured.height], strict=True)
+    level = measured["level"].to_numpy()
+    parts = [
+        _explained(measured[int(first) : int(last)].rechunk(), *_judged(level[first:last], suspect[first:last]))
+        for first, last in bounds
+        if suspect[first:last].any()
+    ]
+    return pl.concat(parts)
+
+
+def _measured(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with their log level, and at each jump that nothing explains the rule it looks like."""
+    cumulated = (
+        factors.sort("symbol", "session")
+        .group_by("symbol", "session", maintain_order=True)
+        .agg(pl.col("factor").log().sum())
+        .select("symbol", "session", pl.col("factor").cum_sum().over("symbol").alias("explained"))
+    )
+    rows = rows.join_asof(cumulated, on="session", by="symbol", strategy="backward", check_sortedness=False)
+    rows = rows.with_columns(pl.col("explained").fill_null(0.0)).with_columns(
+        (pl.col("close").log() + pl.col("explained")).alias("level")
+    )
+    rows = rows.with_columns(
+        (pl.col("level") - before("level")).alias("jump"),
+        (pl.col("number").cast(pl.Int64) - before("number").cast(pl.Int64) - 1).alias("away"),
+    )
+    usual = {"window_size": MEASURE_SESSIONS, "min_samples": ESTABLISHED_ROWS}
+    rows = rows.with_columns(
+        before("volume").alias("volume_before"), before("close").alias("close_before"), pl.col("jump").abs().alias("move")
+    ).with_columns(before("move").alias("move_before"))
+    rows = rows.with_columns(
+        (pl.col("volume") / pl.col("volume_before").rolling_median(**usual).over("symbol"))
+        .fill_nan(None)
+        .alias("volume_ratio"),
+        pl.col("move_before").rolling_mean(MEASURE_SESSIONS, min_samples=ESTABLISHED_ROWS - 1).over("symbol").alias("usual"),
+        before("row", ESTABLISHED_ROWS).is_not_null().alias("established"),
+    )
+    return rows.with_columns(_rule().alias("rule"))
+
+
+def _rule() -> pl.Expr:
+    """Name of the rule that the jump into a row looks like breaking; null where it may be real."""
+    jump, usual = pl.col("jump").abs(), pl.col("usual").fill_null(0.0)
+    money = pl.col("volume") * pl.col("close")
+    real = ((pl.col("volume_ratio") >= REAL_VOLUME_RATIO) & (money >= REAL_VOLUME_USD)).fill_null(False)
+    ghost = (pl.col("volume_ratio") < GHOST_VOLUME_RATIO).fill_null(False)
+    wild = JUMP_IN_MEAN_MOVES * usual
+    away_jump = (4 * usual * (pl.col("away") + 1).cast(pl.Float64).sqrt()).clip(*AWAY_JUMP)
+    reuse = (pl.col("away") > AWAY_SESSIONS) & (jump > away_jump)
+    flip = (jump > pl.max_horizontal(pl.lit(JUMP), wild)) & ~real
+    flip = flip | (ghost & (jump > pl.max_horizontal(pl.lit(GHOST_JUMP), wild)))
+    looks = (
+        pl.when(reuse)
+        .then(pl.lit(rules.TICKER_REUSE.name))
+        .when(_split())
+        .then(pl.lit(rules.UNADJUSTED_SPLIT.name))
+        .when(flip)
+        .then(pl.lit(rules.TICKER_FLIP.name))
+    )
+    return pl.when(pl.col("established")).then(looks)
+
+
+def _split() -> pl.Expr:
+    """Whether a jump is a simple ratio on a day that is otherwise like any other."""
+    jump = pl.col("jump").abs()
+    nearest = pl.lit(None, dtype=pl.Float64)
+    for ratio in SPLIT_RATIOS:
+        own_return = min(SPLIT_RETURN_SHARE * ratio, SPLIT_RETURN)
+        nearest = pl.when((jump - ratio).abs() <= own_return).then(pl.lit(ratio)).otherwise(nearest)
+    gap = (pl.col("level") - pl.col("close").log() + pl.col("open").log() - before("level")).abs()
+    opened = ((gap - nearest).abs() <= SPLIT_RETURN).fill_null(True)
+    narrow = ((pl.col("high") / pl.col("low")).log() <= SPLIT_RANGE_SHARE * nearest).fill_null(True)
+    value = pl.col("volume_ratio") * pl.col("jump").exp()
+    quiet = value.is_between(*QUIET_VALUE_RATIO).fill_null(pl.col("volume").is_null())
+    return nearest.is_not_null() & opened & narrow & quiet & (jump > JUMP_IN_MEAN_MOVES * pl.col("usual").fill_null(0.0))
+
+
+def _judged(level: np.ndarray, suspect: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+    """Rows of one symbol that stand at an unexplained level, the jump each belongs to, and the levels that held.
+
+    The state (which level is the symbol's own) depends on the judgements before, so this walks; it walks only
+    through the rows after a suspect jump, which are few.
+    """
+    bad: list[int] = []
+    cause: list[int] = []
+    held: list[int] = []
+    at, end = 0, len(level)
+    jumps = np.flatnonzero(suspect)
+    while True:
+        later = jumps[jumps >= at]
+        if not later.size:
+            return bad, cause, held
+        start = since = int(later[0])
+        own = level[start - 1]
+        near = min(abs(level[start] - own) / 2, AWAY_JUMP[0])
+        at = start
+        while at < end:
+            if at > start:
+                if abs(level[at] - own) <= near:
+                    break
+                since = at if suspect[at] else since
+                if at - since >= PROOF_SESSIONS:
+                    held.append(at)
+                    break
+            bad.append(at)
+            cause.append(start)
+            at += 1
+        at += 1
+
+
+def _explained(rows: pl.DataFrame, bad: list[int], cause: list[int], held: list[int]) -> pl.DataFrame:
+    """Findings of one symbol: the rows at a foreign level with the jump that led there, and the levels that held."""
+    jumps = rows.select(
+        "rule",
+        pl.format(
+            "{} on {} after {} ({} of its level, {} of its usual volume)",
+            "close",
+            "session",
+            "close_before",
+            pl.col("jump").exp().round(3),
+            pl.col("volume_ratio").round(5).cast(pl.String).fill_null("unknown"),
+        ).alias("reason"),
+    )[cause]
+    foreign = pl.DataFrame({"row": rows["row"][bad], "rule": jumps["rule"], "reason": jumps["reason"]}, schema=FINDINGS)
+    accepted = rows[held].rechunk().select(
+        "row", pl.lit(rules.NEW_LEVEL.name).alias("rule"), pl.format("close {} since then", "close").alias("reason")
+    )
+    return pl.concat([foreign, accepted.cast(dict(FINDINGS))])
