@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+PIP    := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --root-user-action=ignore \
           -c requirements/constraints.txt
 
 # Idle OpenMP threads that spin make a busy two-core machine ten times slower.
@@ -60,7 +60,7 @@ bench: $(VENV)/.bench ## wall time and memory beside pandas and TA-Lib
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.dev ## the pages that are made from the code
-	$(BIN)/openbell docs docs/reference
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*
