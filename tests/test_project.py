@@ -9,20 +9,8 @@ import tomllib
 
 import pytest
 
-FLOORS = (
-    "core",
-    "quant",
-    "store",
-    "market",
-    "features",
-    "labels",
-    "models",
-    "desks",
-    "safety",
-    "research",
-    "trade",
-    "app",
-)
+PLUGINS = {"features", "labels", "models", "desks", "safety"}
+ROOMS = {"core", "quant", "store", "market", *PLUGINS, "research", "trade", "app"}
 #: Folders whose names could hold anything.
 SHAPELESS = {"utils", "util", "helpers", "common", "manager", "managers", "base", "misc"}
 
@@ -131,9 +119,7 @@ def test_the_core_stands_on_numpy_polars_and_the_standard_library(modules, root)
 
 
 def test_every_room_is_one_of_the_house_and_says_what_it_is(root):
-    rooms = {
-        path.name for path in (root / "src" / "openbell").iterdir() if path.is_dir() and path.name != "__pycache__"
-    }
+    rooms = {path.parent.name for path in (root / "src" / "openbell").glob("*/__init__.py")}
     assert rooms == ROOMS
     for path in (root / "src").rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} says nothing"
@@ -165,10 +151,7 @@ def test_every_pinned_version_is_exact_and_every_dependency_is_pinned(root):
     assert [line for line in pins if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[\w.]+", line)] == []
     named = {line.partition("==")[0].replace(".", "-") for line in pins}
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [
-        *project["dependencies"],
-        *(each for extra in project["optional-dependencies"].values() for each in extra),
-    ]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     bare = {re.match(r"[A-Za-z0-9._-]+", each)[0].lower() for each in wanted}
     assert bare - named == set()
     assert "torch==2.13.0" in pins
