@@ -22,12 +22,14 @@ class Holdings:
     ----------
     row : the session about to be traded. value_usd : cash plus all marks. cash_usd : cash.
     notional_usd : marked value of each name, shape (m,); 0 where nothing is held.
+    past_equity_usd : value at every close so far, shape (row,).
     """
 
     row: int
     value_usd: float
     cash_usd: float
     notional_usd: np.ndarray
+    past_equity_usd: np.ndarray
 
     @property
     def weights(self) -> np.ndarray:
@@ -264,7 +266,7 @@ def account(
         wanted = None
         if row in asked:
             held = state.notional()
-            wanted = targets(Holdings(row, state.cash + float(held.sum()), state.cash, held))
+            wanted = targets(Holdings(row, state.cash + float(held.sum()), state.cash, held, equity[:row].copy()))
         state.cash *= 1.0 + cash_return
         if opens is not None and wanted is not None:
             state.see(fills[row])
