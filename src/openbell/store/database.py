@@ -163,13 +163,10 @@ def _revision(connection: Connection) -> str | None:
 def _create(connection: Connection) -> None:
     """A fresh database, in one step and without importing Alembic."""
     schema.metadata.create_all(connection, checkfirst=False)
+    schema.bookkeeping.create_all(connection, checkfirst=False)
     for statement in schema.TRIGGERS[connection.dialect.name]:
         connection.exec_driver_sql(statement)
     connection.execute(schema.head.insert().values(id=1, records=0, hash=schema.GENESIS))
-    connection.exec_driver_sql(
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-    )
     connection.execute(schema.revision.insert().values(version_num=schema.REVISION))
 
 

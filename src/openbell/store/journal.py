@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,8 +151,10 @@ class Journal:
         with self.database.reading() as connection:
             last = _head(connection)
             seq, previous = 0, GENESIS
-            for row in _all(connection):
-                seq, previous = _verified(row, seq + 1, previous)
+            wanted = sa.select(journal).order_by(journal.c.seq)
+            with connection.execution_options(yield_per=_CHUNK).execute(wanted) as rows:
+                for row in rows:
+                    seq, previous = _verified(row, seq + 1, previous)
         if (seq, previous) != (last.records, last.hash):
             if seq < last.records:
                 raise IntegrityBroken(
@@ -244,11 +246,6 @@ def _by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Record]:
         for row in connection.execute(sa.select(journal).where(journal.c.key.in_(some))):
             found[row.key] = _record(row)
     return found
-
-
-def _all(connection: Connection) -> Iterator[Row[Any]]:
-    wanted = sa.select(journal).order_by(journal.c.seq)
-    yield from connection.execution_options(yield_per=_CHUNK).execute(wanted)
 
 
 def _payload(row: Row[Any]) -> dict[str, Any]:

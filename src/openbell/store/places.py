@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from openbell.core.errors import BadInput, StorageFailed, nearest
 from openbell.store.urls import folder
 
-#: Options of an S3-compatible service; what is not given the libraries read from the environment.
+#: Options of an S3-compatible service. Without any of them the libraries read all from the environment.
 S3_OPTIONS = (
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -190,6 +190,9 @@ class Bucket:
     def _service(self) -> Any:
         # Imported here because it costs 0.3 s, which a store on the disk need not pay.
         fs = importlib.import_module("pyarrow.fs")
+        if not self.options:
+            # Only this way in reads AWS_ENDPOINT_URL, as Polars does; the plain constructor ignores it.
+            return fs.FileSystem.from_uri(f"s3://{self.path}?allow_delayed_open=true")[0]
         endpoint = urlsplit(self.options.get("aws_endpoint_url", ""))
         given = {
             "access_key": self.options.get("aws_access_key_id"),

@@ -5,7 +5,19 @@ A fresh database is made from here in one step; an older one is brought here by 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 
 #: The newest migration; a test compares it with the folder of migrations.
 REVISION = "0001"
@@ -13,6 +25,7 @@ REVISION = "0001"
 GENESIS = "0" * 64
 
 metadata = MetaData()
+bookkeeping = MetaData()
 
 _big = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -40,7 +53,13 @@ head = Table(
     Column("hash", Text, nullable=False),
 )
 
-revision = Table("alembic_version", MetaData(), Column("version_num", Text))
+#: Alembic's own table, as Alembic makes it.
+revision = Table(
+    "alembic_version",
+    bookkeeping,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 _NEVER = "the journal is append-only: a record is never changed and never removed"
 _CHAIN = "a record of the journal must follow the last one"

@@ -42,8 +42,8 @@ class Tables:
     def open(cls, url: str, options: Mapping[str, str] | None = None) -> Tables:
         """The tables at ``file:///folder`` or ``s3://bucket/prefix``; nothing is written before the first append.
 
-        `options` hold credentials and endpoint of an S3-compatible service (`places.S3_OPTIONS`); what is not given
-        the libraries take from the environment.
+        `options` hold credentials, region and endpoint of an S3-compatible service (`places.S3_OPTIONS`); without any
+        of them the libraries take all from the environment (an ``http://`` endpoint wants AWS_ALLOW_HTTP=true there).
         """
         where = place(url, options)
         return cls(where, CommitLog(where))
