@@ -47,7 +47,7 @@ def _save_lightgbm(predictor: Any, path: Path) -> None:
 def _load_lightgbm(path: Path) -> Any:
     import lightgbm
 
-    return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"), params={"num_threads": 1})
+    return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
 
 
 def _save_xgboost(predictor: Any, path: Path) -> None:

@@ -210,6 +210,7 @@ class Tracker:
 
     def trainings(self, desk: str, *, before: dt.datetime | None = None) -> list[TrainingRecord]:
         """Finished trainings of `desk`, oldest train moment first; with `before`, those at or before that moment."""
+        limit = utc(before) if before is not None else None
         experiment = self._client.get_experiment_by_name(desk)
         if experiment is None:
             return []
@@ -220,7 +221,6 @@ class Tracker:
             lambda token: self._client.search_runs(*where, order_by=order, max_results=_PAGE, page_token=token)
         )
         records = [self._record(desk, run) for run in runs]
-        limit = utc(before) if before is not None else None
         return sorted((each for each in records if limit is None or each.as_of <= limit), key=lambda each: each.as_of)
 
     def _record(self, desk: str, run: Any) -> TrainingRecord:

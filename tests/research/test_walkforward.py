@@ -1,0 +1,306 @@
+"""Folds that cannot leak, scores that were all made before their outcome, and work that survives a kill."""
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openbell.core.declare import Model
+from openbell.core.errors import BadInput, FeatureUnavailable, LeakFound
+from openbell.core.types import Panel
+from openbell.models.lightgbm import lightgbm
+from openbell.models.naive import naive
+from openbell.models.ridge import ridge
+from openbell.research import walkforward
+from openbell.research.champion import choose, rank_ics
+from openbell.research.walkforward import check_fold, folds_over, train_rows, walk_forward
+
+START = dt.date(2018, 1, 1)
+LABEL = "forward_rank_5d"
+FEATURES = ("momentum_12_1", "b", "c")
+
+
+def as_of(session: dt.date) -> dt.datetime:
+    return dt.datetime(session.year, session.month, session.day, 14, tzinfo=dt.UTC)
+
+
+def days(n: int) -> list[dt.date]:
+    return [START + dt.timedelta(days=at) for at in range(n)]
+
+
+def decided(n: int) -> pl.DataFrame:
+    return pl.DataFrame({"session": days(n), "as_of": [as_of(day) for day in days(n)], "number": range(n)})
+
+
+def numbers(n: int) -> dict[dt.date, int]:
+    return {day: at for at, day in enumerate(days(n))}
+
+
+def panel(n: int = 120, names: int = 12, horizon: int = 5, edge: float = 0.0, seed: int = 0) -> Panel:
+    rng = np.random.default_rng(seed)
+    matrix = (rng.random((n * names, 3)) - 0.5).astype(np.float32)
+    outcome = edge * matrix[:, 1] + 0.3 * rng.standard_normal(n * names)
+    known = [as_of(day + dt.timedelta(days=horizon)) + dt.timedelta(hours=7) for day in days(n)]
+    late = np.repeat(np.arange(n) >= n - horizon, names)
+    frame = pl.DataFrame(
+        {
+            "session": [day for day in days(n) for _ in range(names)],
+            "as_of": [as_of(day) for day in days(n) for _ in range(names)],
+            "symbol": [f"S{at:02d}" for at in range(names)] * n,
+            **{name: matrix[:, at] for at, name in enumerate(FEATURES)},
+            LABEL: pl.Series(np.where(late, np.nan, outcome)).fill_nan(None),
+            f"{LABEL}_known_at": pl.Series([None if hidden else moment for moment, hidden in zip([k for k in known for _ in range(names)], late, strict=True)], dtype=pl.Datetime("us", "UTC")),
+        }
+    )
+    return Panel(frame, FEATURES, (LABEL,), recipe=f"recipe-{n}-{names}-{horizon}-{edge}-{seed}")
+
+
+def walked(given_panel: Panel | None = None, n: int = 120, **more):
+    source = given_panel or panel(n)
+    folds = folds_over(decided(n), folds=3, min_train_sessions=60)
+    plain = {"models": [*naive, *ridge], "numbers": numbers(n), "jobs": 1}
+    return walk_forward(source, LABEL, folds, **{**plain, **more})
+
+
+def test_folds_cover_every_session_after_the_first_training_once():
+    folds = folds_over(decided(101), folds=4, min_train_sessions=21)
+    covered = [day for fold in folds for day in days(101) if fold.test_first <= day <= fold.test_last]
+    assert covered == days(101)[21:]
+    assert all(fold.fit_at == as_of(fold.test_first) for fold in folds)
+    rolling = folds_over(decided(101), folds=4, min_train_sessions=21, train_sessions=10)
+    assert [fold.train_first for fold in rolling] == [fold.test_first - dt.timedelta(days=10) for fold in rolling]
+
+
+@pytest.mark.parametrize(("n", "folds", "first"), [(10, 5, 6), (10, 0, 2), (3, 1, 3)])
+def test_too_few_sessions_are_refused(n, folds, first):
+    with pytest.raises(BadInput, match="too few"):
+        folds_over(decided(n), folds=folds, min_train_sessions=first)
+
+
+def sides(train_days, train_known, test_days) -> tuple[pl.DataFrame, pl.DataFrame]:
+    train = pl.DataFrame(
+        {"session": train_days, "as_of": [as_of(d) for d in train_days], "label_known_at": train_known},
+        schema_overrides={"label_known_at": pl.Datetime("us", "UTC")},
+    )
+    return train, pl.DataFrame({"session": test_days, "as_of": [as_of(d) for d in test_days]})
+
+
+def test_a_clean_fold_passes():
+    d = days(10)
+    check_fold(*sides(d[:3], [as_of(d[5])] * 3, d[5:]), as_of(d[5]))
+
+
+@pytest.mark.parametrize("known", [dt.datetime(2018, 1, 6, 14, 0, 0, 1, tzinfo=dt.UTC), None])
+def test_a_label_known_after_the_fit_is_a_leak(known):
+    """Check 3, check 16: purged by what was known, to the microsecond."""
+    d = days(10)
+    with pytest.raises(LeakFound, match="1 training rows"):
+        check_fold(*sides(d[:2], [as_of(d[1]), known], d[5:]), as_of(d[5]))
+
+
+def test_a_test_decision_before_the_fit_is_a_leak():
+    d = days(10)
+    with pytest.raises(LeakFound, match="1 test rows were decided before"):
+        check_fold(*sides(d[:2], [as_of(d[2])] * 2, d[4:]), as_of(d[5]))
+
+
+def test_a_session_on_both_sides_is_a_leak():
+    """Trap 3: rows that share a day are never split."""
+    d = days(10)
+    with pytest.raises(LeakFound, match="1 sessions stand in training and in test"):
+        check_fold(*sides([d[1], d[5]], [as_of(d[2])] * 2, d[5:]), as_of(d[5]))
+
+
+@given(
+    fit=st.integers(0, 30),
+    stride=st.integers(1, 7),
+    delays=st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=30, max_size=30),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_training_label_is_known_after_the_fit(fit, stride, delays):
+    """Whatever the delays of the labels are: every kept row was known, and every known row of the stride is kept."""
+    base = as_of(START)
+    known = [None if delay is None else base + dt.timedelta(days=at + delay) for at, delay in enumerate(delays)]
+    frame = pl.DataFrame(
+        {"session": days(30), "number": range(30), "y": [0.0] * 30, "y_known_at": known},
+        schema_overrides={"y_known_at": pl.Datetime("us", "UTC")},
+    )
+    fit_at = base + dt.timedelta(days=fit)
+    kept = frame.filter(train_rows("y", fit_at, stride))["number"].to_list()
+    assert kept == [
+        at for at, moment in enumerate(known) if moment is not None and moment <= fit_at and at % stride == 0
+    ]
+
+
+def test_a_panel_with_a_lying_label_time_is_not_fitted(monkeypatch):
+    """Kills a walk-forward that selects rows without checking them."""
+    monkeypatch.setattr(walkforward, "train_rows", lambda *_: pl.col(LABEL).is_not_null())
+    monkeypatch.setattr(walkforward, "fit", lambda *_: pytest.fail("it was fitted"))
+    with pytest.raises(LeakFound):
+        walked()
+
+
+def test_no_fit_sees_a_later_label(monkeypatch):
+    """The rows that reach each fit are counted by hand: session + 5 days + 7 hours <= the fold's first decision."""
+    seen = []
+    monkeypatch.setattr(walkforward, "fit", lambda m, f, y, p: seen.append((m.name, len(y), f.height)) or real(m, f, y, p))
+    walked(n=120, models=[*ridge])
+    assert [each[1] for each in seen] == [12 * (60 - 5), 12 * (80 - 5), 12 * (100 - 5)]
+    assert all(rows == frame for _, rows, frame in seen)
+
+
+real = walkforward.fit
+
+
+def test_every_session_is_scored_and_the_training_is_thinned():
+    found = walked(stride=5)
+    assert found.scores["session"].unique().sort().to_list() == days(120)[60:]
+    assert found.folds["train_dates"].to_list() == [11, 15, 19]
+    assert found.scores.columns == ["session", "as_of", "symbol", LABEL, "naive", "ridge"]
+    assert found.scores.select(pl.all_horizontal(pl.col("naive", "ridge").is_not_null())).to_series().all()
+
+
+def test_burning_the_future_changes_no_score():
+    """Labels and features after a fold's end cannot change its scores; those of the fold itself change no score."""
+    clean = panel()
+    later = pl.col("session") >= days(120)[80]
+    burnt = clean.frame.with_columns(
+        pl.when(later).then(-3 * pl.col("b")).otherwise("b").alias("b"),
+        pl.when(pl.col("session") >= days(120)[75]).then(pl.lit(9.0)).otherwise(LABEL).alias(LABEL),
+    )
+    other = Panel(burnt, clean.features, clean.labels, "burnt")
+    models = [*ridge, *lightgbm]
+    small = {"lightgbm": {"trees": 5}}
+    one, two = (walked(each, models=models, parameters=small).scores for each in (clean, other))
+    before = pl.col("session") < days(120)[80]
+    assert one.filter(before).select("ridge", "lightgbm").equals(two.filter(before).select("ridge", "lightgbm"))
+    assert not one.filter(~before).select("ridge").equals(two.filter(~before).select("ridge"))
+
+
+def test_a_model_that_memorises_has_no_skill_on_noise():
+    """Check 2, trap 1: a model that knows every training label by heart is worth nothing out of sample on noise."""
+
+    class Memory:
+        def fit(self, x, y):
+            self.x, self.y = x, y
+            return self
+
+        def predict(self, x):
+            nearest = np.argmin(((x[:, None, :] - self.x[None, :, :]) ** 2).sum(axis=2), axis=1)
+            return self.y[nearest]
+
+    memory = Model(name="memory", module=__name__, doc="x", settings={}, build=Memory)
+    source = panel(n=220, names=12)
+    folds = folds_over(decided(220), folds=3, min_train_sessions=60)
+    found = walk_forward(source, LABEL, folds, [memory, *ridge], numbers=numbers(220), stride=5, jobs=1)
+    choice = choose(rank_ics(found.scores, LABEL, ["memory", "ridge"]), horizon=5, replications=1000)
+    assert choice.champion is None
+    for row in choice.evidence.iter_rows(named=True):
+        assert row["lower"] < 0 < row["upper"]
+
+
+def test_a_planted_edge_is_found():
+    source = panel(n=220, edge=0.6)
+    folds = folds_over(decided(220), folds=3, min_train_sessions=60)
+    found = walk_forward(source, LABEL, folds, [*naive, *ridge], numbers=numbers(220), jobs=1)
+    choice = choose(rank_ics(found.scores, LABEL, ["naive", "ridge"]), horizon=5, replications=1000)
+    assert choice.champion == "ridge"
+
+
+def test_threads_do_not_change_the_scores():
+    models = [*naive, *ridge, *lightgbm]
+    one, two = (walked(models=models, parameters={"lightgbm": {"trees": 5}}, jobs=jobs).scores for jobs in (1, 3))
+    assert one.equals(two)
+
+
+def test_a_candidate_without_its_feature_abstains_and_says_so():
+    source = panel()
+    without = Panel(source.frame.drop("momentum_12_1"), FEATURES[1:], source.labels, "without")
+    found = walked(without)
+    assert "`momentum_12_1`" in found.abstained["naive"]
+    assert found.scores["naive"].null_count() == found.scores.height
+    assert found.scores["ridge"].null_count() == 0
+
+
+def test_finished_folds_are_read_and_not_fitted_again(tmp_path: Path, monkeypatch):
+    first = walked(cache=tmp_path)
+    monkeypatch.setattr(walkforward, "fit", lambda *_: pytest.fail("it was fitted again"))
+    assert walked(cache=tmp_path).scores.equals(first.scores)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parameters": {"ridge": {"alpha": 7.0}}},
+        {"stride": 2},
+        {"given_panel": panel(seed=1)},
+    ],
+    ids=["parameters", "stride", "data"],
+)
+def test_a_changed_recipe_is_fitted_again(tmp_path: Path, change):
+    """Trap 4: nothing is taken from a cache that was filled by something else."""
+    walked(cache=tmp_path, models=[*ridge])
+    cached, fresh = (walked(cache=folder, models=[*ridge], **change).scores for folder in (tmp_path, None))
+    assert cached.equals(fresh)
+
+
+def test_a_failing_fit_is_not_swallowed():
+    def build():
+        raise ZeroDivisionError("broken")
+
+    broken = Model(name="broken", module=__name__, doc="x", settings={}, build=build)
+    with pytest.raises(ZeroDivisionError):
+        walked(models=[broken])
+
+
+def test_a_feature_unavailable_is_the_only_reason_to_abstain():
+    def build():
+        raise FeatureUnavailable("none")
+
+    shy = Model(name="shy", module=__name__, doc="x", settings={}, build=build)
+    assert walked(models=[shy]).abstained == {"shy": "none"}
+
+
+def test_progress_counts_every_fit():
+    said: list[tuple[int, int, str]] = []
+    walked(progress=lambda *each: said.append(each))
+    assert [each[:2] for each in said] == [(at, 6) for at in range(1, 7)]
+    assert said[0][2] == "naive, fold 1"
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    sys.path.insert(0, {here!r})
+    import test_walkforward as t
+    from openbell.research import walkforward
+    real, calls = os.replace, []
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) == {at}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(*arguments)
+    walkforward.os.replace = dies
+    t.walked(cache=Path({cache!r}))
+"""
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_killed_it_goes_on_with_the_same_scores(tmp_path: Path, at: int):
+    """kill -9 just before a fold's result gets its name: nothing half-written, the repeat equals an undisturbed run."""
+    here = str(Path(__file__).parent)
+    code = textwrap.dedent(KILLED.format(here=here, at=at, cache=str(tmp_path)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob("*.parquet"))) == at - 1
+    assert walked(cache=tmp_path).scores.equals(walked().scores)
