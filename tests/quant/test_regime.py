@@ -1,5 +1,6 @@
 """Regime rules of Annex G: hand-built paths, a second formula in plain Python, and scalar against vector."""
 
+import itertools
 import math
 import statistics
 
@@ -21,7 +22,7 @@ def zigzag(up: float, down: float, sessions: int) -> list[float]:
 
 
 def second_formula(closes: list[float]) -> int:
-    returns = [b / a - 1 for a, b in zip(closes, closes[1:], strict=False)]
+    returns = [b / a - 1 for a, b in itertools.pairwise(closes)]
     volatility = statistics.stdev(returns[-20:]) * math.sqrt(252)
     drawdown = closes[-1] / max(closes[-252:]) - 1
     fast, slow = statistics.fmean(closes[-20:]), statistics.fmean(closes[-50:])

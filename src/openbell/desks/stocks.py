@@ -22,7 +22,8 @@ BREADTH = {Regime.RISK_OFF: 0.6, Regime.NORMAL: 1.0, Regime.RISK_ON: 1.3}
 FEWEST_NAMES = 10
 MOST_NAMES = 50
 
-#: The families of features its models are trained on: files of `features/`.
+#: The families of features its models are trained on: files of `features/`. `prices` stays out: levels in dollars say
+#: nothing across names.
 FAMILIES = (
     "momentum",
     "trend",
@@ -30,8 +31,9 @@ FAMILIES = (
     "volume",
     "oscillators",
     "ranges",
-    "statistics",
     "levels",
+    "regime",
+    "statistics",
     "fundamentals",
 )
 
@@ -157,9 +159,11 @@ def _universe(
     passed = np.logical_and.accumulate(held, axis=1)
     counts = {"rows": market.names.height, **dict(zip(asked, passed.sum(axis=0).tolist(), strict=True))}
     names = (
-        market.names.filter(pl.Series(passed[:, -1], dtype=pl.Boolean))
+        market.names.lazy()
+        .filter(pl.Series(passed[:, -1], dtype=pl.Boolean))
         .sort("dollar_volume_usd", "symbol", descending=[True, False], nulls_last=True)
         .head(max_names)
+        .collect()
     )
     counts["eligible"] = names.height
     if not names.height:
@@ -185,9 +189,11 @@ def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> 
     if not scores["score"].is_finite().fill_null(False).all() or scores["symbol"].is_duplicated().any():
         raise BadInput("A score must be a finite number, one for each name; a model that abstains leaves a name out.")
     ranked = (
-        universe.names.join(scores, on="symbol", how="inner")
+        universe.names.lazy()
+        .join(scores.lazy(), on="symbol", how="inner")
         .sort("score", "symbol", descending=[True, False])
         .with_row_index("rank", offset=1)
+        .collect()
     )
     universe.counts["scored"] = ranked.height
     if not ranked.height:
