@@ -1,0 +1,109 @@
+"""Every command that the documents show is run, and every link leads somewhere."""
+
+import csv
+import datetime as dt
+import re
+import shlex
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from openbell.app import cli
+from openbell.market.calendars import sessions
+
+DOCUMENTS = (
+    "README.md",
+    "docs/stocks.md",
+    "docs/data.md",
+    "docs/design.md",
+    "docs/DAILY_LIVE_OPERATIONS.md",
+    "docs/TRADE_EXECUTION_GUIDE.md",
+)
+#: Reduced sizes: what is tested here is that the commands are as they are written.
+SMALL = {
+    "DATA__BENCHMARK": "equal_weight",
+    "TRAIN__CANDIDATES": '["naive", "ridge"]',
+    "TRAIN__FOLDS": "2",
+    "TRAIN__REPLICATIONS": "1000",
+    "TRAIN__MIN_TRAIN_SESSIONS": "60",
+}
+#: Exit codes that an honest answer may have: a comparison that differs is 1.
+HONEST = {"openbell positions reconcile": {0, 1}}
+
+
+def _commands(text):
+    for block in re.findall(r"```(?:console|sh)\n(.*?)```", text, flags=re.DOTALL):
+        for line in block.splitlines():
+            command = line.removeprefix("$ ").strip()
+            if command.startswith("openbell "):
+                yield command
+
+
+def _write_bars(path):
+    """A random walk of 40 names on real sessions up to 2020-03-13, with volume."""
+    random = np.random.default_rng(7)
+    days = sessions("XNYS").between(dt.date(2018, 1, 2), dt.date(2020, 3, 13))
+    closes = 50.0 * np.exp(np.cumsum(random.normal(0.0, 0.02, (len(days), 40)), axis=0))
+    volumes = random.integers(1_000_000, 5_000_000, closes.shape)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["symbol", "date", "close", "volume"])
+        for name in range(closes.shape[1]):
+            for day, close, volume in zip(days, closes[:, name], volumes[:, name], strict=True):
+                writer.writerow([f"N{name:02d}", day.isoformat(), f"{close:.4f}", int(volume)])
+
+
+def _run(command, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    cli.app.registered_commands.clear()
+    cli.app.registered_groups.clear()
+    with pytest.raises(SystemExit) as finished:
+        cli.main()
+    said = capfd.readouterr()
+    code = finished.value.code or 0
+    allowed = next((codes for start, codes in HONEST.items() if command.startswith(start)), {0})
+    assert code in allowed, f"`{command}` ended with {code}:\n{said.out[-2000:]}\n{said.err[-2000:]}"
+    assert "Traceback" not in said.err
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("documents")
+    _write_bars(folder / "bars.csv")
+    (folder / "positions.csv").write_text("symbol,shares\nN01,10\nCASH,99000\n", encoding="utf-8")
+    (folder / "config.yaml").write_text("live:\n  max_position_pct: 0.12\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_commands_of_a_document_run_in_their_order(root, prepared, tmp_path, monkeypatch, capfd, name):
+    """check 53. Kills: an option that was renamed, a command that was never built."""
+    commands = list(_commands((root / name).read_text(encoding="utf-8")))
+    assert commands
+    folder = tmp_path / "work"
+    shutil.copytree(prepared, folder)
+    monkeypatch.chdir(folder)
+    for key, value in SMALL.items():
+        monkeypatch.setenv(f"OPENBELL__{key}", value)
+    if not any("data import bars" in command for command in commands):
+        _run("openbell data import bars bars.csv --home home", monkeypatch, capfd)
+    for command in commands:
+        _run(command, monkeypatch, capfd)
+
+
+def test_every_document_is_run_or_shows_no_command(root):
+    shown = [path for path in (root / "docs").glob("*.md") if list(_commands(path.read_text(encoding="utf-8")))]
+    assert {f"docs/{path.name}" for path in shown} <= set(DOCUMENTS)
+
+
+def test_every_link_leads_somewhere(root):
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    dead = [
+        (page.name, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert dead == []
