@@ -1,0 +1,114 @@
+"""Regimes of one name: the state of its trend, its volatility and its volume, and how long it has lasted."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from openbell.core.declare import feature
+from openbell.quant.expressions import (
+    banded,
+    close,
+    highest,
+    log_return,
+    ratio,
+    returns,
+    rows_since,
+    shared,
+    standard_deviation,
+)
+from openbell.quant.indicators import adx_14, di_minus_14, di_plus_14, hv_rank_252, macd_line, relative_volume
+
+_strong = adx_14 >= 25.0
+_up = pl.when(_strong & (macd_line > 0)).then(4.0).otherwise(3.0)
+_down = pl.when(_strong & (macd_line < 0)).then(0.0).otherwise(1.0)
+_trend = shared(
+    "trend_regime",
+    pl.when((adx_14 + di_plus_14 + di_minus_14 + macd_line).is_not_null()).then(
+        pl.when(adx_14 < 20.0).then(2.0).otherwise(pl.when(di_plus_14 > di_minus_14).then(_up).otherwise(_down))
+    ),
+)
+_volatility = banded(hv_rank_252, (25.0, 40.0, 60.0, 75.0))
+_volume = (relative_volume >= 0.8).cast(pl.Float64) + (relative_volume > 1.5).cast(pl.Float64)
+
+
+@feature(unit="0 to 4")
+def trend_regime() -> pl.Expr:
+    """0 strong fall, 1 fall, 2 none, 3 rise, 4 strong rise.
+
+    2 where ADX14 < 20. Else the side of the larger directional indicator; strong where ADX14 >= 25 and the MACD line
+    has the same sign.
+
+    References
+    ----------
+    Wilder (1978), New Concepts in Technical Trading Systems.
+    """
+    return _trend + 0.0
+
+
+@feature(unit="0 to 4")
+def volatility_regime() -> pl.Expr:
+    """Rank of the 20-session volatility in its 252-session range, in bands at 25, 40, 60 and 75: 0 calm to 4 wild.
+
+    References
+    ----------
+    Sinclair (2013), Volatility Trading, chapter 3.
+    """
+    return _volatility
+
+
+@feature(unit="0 to 2")
+def volume_regime() -> pl.Expr:
+    """0 where the volume is under 0.8 of its 20-session mean, 2 over 1.5 of it, else 1.
+
+    References
+    ----------
+    Gervais, Kaniel and Mingelgrin (2001), Journal of Finance 56, 877-919.
+    """
+    return _volume
+
+
+@feature(unit="0 to 74")
+def combined_state() -> pl.Expr:
+    """``15 trend + 3 volatility + volume``: one number for the three regimes.
+
+    References
+    ----------
+    Wilder (1978), New Concepts in Technical Trading Systems.
+    """
+    return 15.0 * _trend + 3.0 * _volatility + _volume
+
+
+@feature(unit="sessions, at most 60")
+def days_since_regime_change() -> pl.Expr:
+    """Sessions since the trend regime last changed, 0 on the day of the change, at most 60.
+
+    References
+    ----------
+    Wilder (1978), New Concepts in Technical Trading Systems.
+    """
+    return pl.when(_trend.is_not_null()).then(rows_since(_trend != _trend.shift(1), 60))
+
+
+@feature(unit="0 or 1")
+def crisis_indicator() -> pl.Expr:
+    """1 where the drawdown from the 200-session high exceeds 20 % and volatility of 20 exceeds 1.5 times that of 100.
+
+    References
+    ----------
+    Pagan and Sossounov (2003), Journal of Applied Econometrics 18, 23-46 (the 20 % rule of a bear market).
+    """
+    drawdown = ratio(close, highest(close, 200)) - 1.0
+    wilder = ratio(standard_deviation(log_return, 20), standard_deviation(log_return, 100))
+    return ((drawdown < -0.20) & (wilder > 1.5)).cast(pl.Float64)
+
+
+@feature(unit="0 or 1")
+def recovery_indicator() -> pl.Expr:
+    """1 where the drawdown from the 200-session high exceeds 10 % and the last 20 sessions rose by over 5 %.
+
+    References
+    ----------
+    Pagan and Sossounov (2003), Journal of Applied Econometrics 18, 23-46.
+    """
+    drawdown = ratio(close, highest(close, 200)) - 1.0
+    return ((drawdown < -0.10) & (returns(20) > 0.05)).cast(pl.Float64)

@@ -1,0 +1,1 @@
+"""Labels: what a model is to forecast. They alone may look forward."""
