@@ -1,0 +1,52 @@
+"""The two audits: every feature proven causal, and a whole run with its future burnt."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Literal
+
+from openbell.app import account, outputs
+from openbell.app.burn import BurntTables
+from openbell.app.daily import decide_stocks
+
+from openbell.core.view import Tables
+
+if TYPE_CHECKING:
+    from openbell.app.home import Home
+
+
+def burn_run(home: Home, wanted: dt.date | None) -> dict[str, Any]:
+    """Decide for a session three times: as stored, with all later rows removed, and with them turned into nonsense.
+
+    Returns the names of the decision's files and whether each has the same bytes all three times.
+    """
+    session = home.decision_session(wanted)
+    as_of = home.as_of(session)
+    burnt: tuple[Literal["removed", "nonsense"], ...] = ("removed", "nonsense")
+    honest = _files(home, session, home.tables)
+    others = [_files(home, session, BurntTables(home.tables, as_of, how)) for how in burnt]
+    import polars as pl
+
+    later = home.tables.scan("bars").filter(pl.col("known_at") > as_of).select(pl.len()).collect().item()
+    return {
+        "session": session.isoformat(),
+        "as_of": as_of.isoformat(),
+        "later_rows": later,
+        "files": {name: all(each[name] == text for each in others) for name, text in honest.items()},
+    }
+
+
+def _files(home: Home, session: dt.date, tables: Tables) -> dict[str, str]:
+    capital = home.settings.run.capital
+    with account.shadow(home) as journal:
+        account.settle(home, journal, home.view(session, tables), home.sessions.shift(session, -1), capital)
+        decided = decide_stocks(home, session, capital, journal, tables=tables)
+    return outputs.decision_files(decided.decision, decided.forecast, decided.book, decided.market)
+
+
+def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
+    """Both proofs of every declared feature, on the stored bars or, where there are none, on a generated market."""
+    from openbell.research.audit import audit_features
+
+    tables, sessions = _audited(home)
+    return audit_features(tables, sessions, list(home.catalogue.features.values()), cuts=cuts)

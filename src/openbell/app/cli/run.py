@@ -1,0 +1,87 @@
+"""`openbell run`: the daily run of a desk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openbell.app.cli.words import (
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    SomeAsOfOption,
+    open_home,
+    print_json,
+    print_table,
+    session_date,
+)
+
+
+def stocks(
+    as_of: SomeAsOfOption = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Place the orders. Without it: a dry run.")] = False,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the outputs; DATE/ is made inside it.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide before the open of DATE what to hold, and write trades, weights, signals and a report.
+
+    A dry run unless --execute. The same command again gives the same decision and orders nothing twice.
+    """
+    from openbell.app.cli.progress import steps
+    from openbell.app.daily import run_stocks
+
+    opened = open_home(home, sets, settings)
+    done = run_stocks(
+        opened,
+        session_date(as_of) if as_of else None,
+        execute=execute,
+        capital_usd=capital,
+        out=out,
+        on_step=steps("run stocks"),
+    )
+    if as_json:
+        print_json(done.as_json())
+    else:
+        _tell(done)
+    raise typer.Exit(done.exit_code)
+
+
+def _tell(done: object) -> None:
+    from openbell.app.daily import Done
+
+    assert isinstance(done, Done)
+    decision = done.decided.decision
+    for line in (*decision.why, *done.notes):
+        print(line)
+    if decision.trades.height:
+        print_table(
+            decision.trades.select("symbol", "side", "shares", "price", "notional", "total_cost_est"),
+            f"{decision.trades.height} trades before the open of {decision.session}",
+            digits=2,
+        )
+    else:
+        print(f"No trades before the open of {decision.session}.")
+    for verdict in decision.verdicts:
+        if verdict.outcome.value != "ALLOW" or not verdict.available:
+            word = verdict.outcome.value if verdict.available else "unavailable"
+            print(f"{verdict.check}: {word}. {verdict.why}")
+    print("Executed." if done.executed else "Nothing was ordered.")
+    print(f"Report: {done.folder / 'report.html'}")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="The daily run of a desk: decide, judge, report, and order if told.")
+    group.command("stocks")(stocks)
+    app.add_typer(group, name="run")

@@ -1,0 +1,39 @@
+"""`openbell train`: walk the candidates forward, and a champion or an honest refusal."""
+
+from __future__ import annotations
+
+import typer
+
+from openbell.app.cli.words import AsOfOption, HomeOption, JsonOption, SetOption, SettingsOption, open_home, print_json, session_date
+
+
+def stocks(
+    as_of: AsOfOption,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train every candidate walk-forward on what was known before the open of DATE, and choose a champion or none.
+
+    A training that was stopped goes on where it was: run the same command again.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.training import train_stocks
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("train stocks") as progress:
+        trained = train_stocks(opened, session_date(as_of), progress)
+    if as_json:
+        print_json({**trained.payload, "folder": str(trained.folder)})
+        return
+    for line in (*trained.payload["why"], *trained.payload["notes"]):
+        print(line)
+    print(f"Evidence and models: {trained.folder}")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Train a desk's candidates and choose its champion.")
+    group.command("stocks")(stocks)
+    app.add_typer(group, name="train")

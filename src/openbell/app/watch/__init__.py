@@ -1,0 +1,1 @@
+"""Monitoring, alerts and notifications."""
