@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,21 +85,19 @@ def dates(column: pl.Series, *, path: str = "the file") -> pl.Series:
     parsed = _parsed(column, path)
     if parsed.dtype == pl.Date:
         return parsed
-    timed = parsed.dt.time() != parsed.dt.time().first()
-    midnight = (parsed.dt.hour() == 0) & (parsed.dt.minute() == 0) & (parsed.dt.second() == 0)
-    if not midnight.all() or timed.any():
-        example = parsed.filter(~midnight).first()
-        zone = getattr(parsed.dtype, "time_zone", None)
-        if zone is None:
-            raise BadInput(
-                f"The column `{column.name}` of {path} holds times without a time zone, such as {example}; nobody can "
-                "know which clock they were read from. Write them with an offset, or hand in one row per session with a plain date."
-            )
+    timed = parsed.filter(parsed.dt.time() != dt.time())
+    if timed.is_empty():
+        return parsed.dt.date()
+    if parsed.dtype.time_zone is None:  # type: ignore[attr-defined]
         raise BadInput(
-            f"The column `{column.name}` of {path} holds times of day, such as {example}: these are intraday bars. "
-            "`openbell data import bars` takes one row per session with a plain date."
+            f"The column `{column.name}` of {path} holds times without a time zone, such as {timed.first()}; nobody "
+            "can know which clock they were read from. Write them with an offset; for daily bars hand in one row per "
+            "session with a plain date."
         )
-    return parsed.dt.date()
+    raise BadInput(
+        f"The column `{column.name}` of {path} holds times of day, such as {timed.first()}: these are intraday bars. "
+        "`openbell data import bars` takes one row per session with a plain date."
+    )
 
 
 def _parsed(column: pl.Series, path: str) -> pl.Series:
@@ -113,13 +112,14 @@ def _parsed(column: pl.Series, path: str) -> pl.Series:
         parsed = day.str.to_date(form, strict=False)
         if parsed.null_count() == 0:
             return parsed
-    offset = text.str.contains(r"(Z|[+-]\d{2}:?\d{2})$").all()
-    moments = text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z" if offset else None, strict=False)
-    if moments.null_count() == 0:
-        return moments
-    bad = text.filter(parsed.is_null()).first()
+    moment = text.str.replace("T", " ")
+    for form in ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"):
+        moments = moment.str.to_datetime(form, strict=False)
+        if moments.null_count() == 0:
+            return moments
+    bad = text.filter(day.str.to_date("%Y-%m-%d", strict=False).is_null()).first()
     raise BadInput(
-        f"The column `{column.name}` of {path} holds `{bad}`, which is no date. Write dates as YYYY-MM-DD."
+        f"The column `{column.name}` of {path} holds `{bad}`, which is not one certain date. Write dates as YYYY-MM-DD."
     )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from openbell.core.time import Sessions
 from openbell.core.view import Tables
-from openbell.market.batch import BARS
+from openbell.market.batch import ACTIONS, BARS, Schema
 from openbell.market.quality.judging import gate
 from openbell.market.quality.rules import RULES
 
@@ -68,19 +68,25 @@ def _quarantined(tables: Tables) -> pl.DataFrame:
 
 
 def _noted(tables: Tables, sessions: Sessions) -> pl.DataFrame:
+    """Notes on everything received: the stored bars, and the quarantined ones in their places."""
     columns = ["symbol", "session", "rule", "reason"]
     if not tables.exists("bars"):
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {"session": pl.Date})
-    bars = (
-        tables.scan("bars")
-        .filter(pl.col("freq") == "1d")
-        .select(*BARS, "known_at")
-        .sort("symbol", "session", "known_at")
-        .unique(["symbol", "session"], keep="last", maintain_order=True)
-        .collect()
-    )
-    judgement = gate(bars, sessions, without_volume=_indices(tables))
+    bars = _latest(tables, "bars", ["symbol", "session"], BARS, pl.col("freq") == "1d")
+    if tables.exists("quarantine"):
+        aside = tables.scan("quarantine").select(list(BARS)).collect()
+        aside = aside.join(bars.select("symbol", "session"), on=["symbol", "session"], how="anti")
+        bars = pl.concat([bars, aside])
+    factors = None
+    if tables.exists("actions"):
+        factors = _latest(tables, "actions", ["symbol", "session", "kind"], ACTIONS, pl.lit(True))
+    judgement = gate(bars, sessions, factors=factors, indices=_indices(tables))
     return judgement.findings.filter(pl.col("action") == "note").select(columns)
+
+
+def _latest(tables: Tables, name: str, key: list[str], schema: Schema, keep: pl.Expr) -> pl.DataFrame:
+    rows = tables.scan(name).filter(keep).sort(*key, "known_at").unique(key, keep="last", maintain_order=True)
+    return rows.select(list(schema)).collect()
 
 
 def _indices(tables: Tables) -> list[str]:

@@ -48,7 +48,7 @@ def gate(
     *,
     factors: pl.DataFrame | None = None,
     traded: Collection[str] = (),
-    without_volume: Collection[str] = (),
+    indices: Collection[str] = (),
 ) -> Judgement:
     """Judge every row of `bars`.
 
@@ -58,11 +58,11 @@ def gate(
     sessions : the exchange's calendar.
     factors : ``symbol``, ``session``, ``factor``: actions that explain a jump.
     traded : symbols that have traded before the first row at hand, so that an idle first row is no placeholder.
-    without_volume : symbols whose volume means nothing (indices); a zero there says nothing.
+    indices : symbols that nobody trades: a volume of zero says nothing there, and nothing is split.
     """
     numbered = sessions.frame.select("session", "number")
     rows = bars_frame(bars).with_row_index("row").join(numbered, on="session", how="left", maintain_order="left")
-    unmeasured = pl.col("symbol").is_in(sorted(without_volume)) & (pl.col("volume") == 0)
+    unmeasured = pl.col("symbol").is_in(sorted(indices)) & (pl.col("volume") == 0)
     judged = rows.with_columns(pl.when(~unmeasured).then(pl.col("volume")).alias("volume"))
     judged = judged.sort("symbol", "session", "row")
     explained = _explained(factors)
@@ -71,7 +71,7 @@ def gate(
     parts.append(hole_findings(judged))
     parts.append(stale_findings(judged, frozenset(traded)))
     judged = _without(judged, parts[-1])
-    parts.append(level_findings(judged, explained))
+    parts.append(level_findings(judged, explained, frozenset(indices)))
     judged = _without(judged, parts[-1])
     parts.append(range_findings(judged))
     return _judgement(rows, pl.concat(parts))

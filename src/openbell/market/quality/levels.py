@@ -37,17 +37,21 @@ SPLIT_RETURN_SHARE = 0.12
 SPLIT_RETURN = 0.10
 SPLIT_RANGE_SHARE = 0.25
 QUIET_VALUE_RATIO = (0.1, 2.0)
+#: Where no volume is known, only a split in two or more is looked for, and nearer to its ratio.
+SPLIT_WITHOUT_VOLUME = (math.log(1.9), 0.05)
+#: An index is not split and not traded: only a jump that no index makes is one of another instrument.
+INDEX_JUMP = math.log(4.0)
 
 
-def level_findings(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
+def level_findings(rows: pl.DataFrame, factors: pl.DataFrame, indices: frozenset[str] = frozenset()) -> pl.DataFrame:
     """Rows at a level that nothing explains, until the old level is back, an action explains it, or it has held.
 
     Parameters
     ----------
     rows : good rows so far, sorted by symbol and session, with ``row``, ``number`` and the bar columns.
-    factors : ``symbol``, ``session``, ``factor``: what actions explain.
+    factors : ``symbol``, ``session``, ``factor``: what actions explain. indices : symbols that are no instruments.
     """
-    measured = _measured(rows, factors)
+    measured = _measured(rows, factors, indices)
     suspect = measured["rule"].is_not_null().to_numpy()
     if not suspect.any():
         return pl.DataFrame(schema=FINDINGS)
@@ -63,7 +67,7 @@ def level_findings(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _measured(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
+def _measured(rows: pl.DataFrame, factors: pl.DataFrame, indices: frozenset[str]) -> pl.DataFrame:
     """`rows` with their log level, and at each jump that nothing explains the rule it looks like."""
     cumulated = (
         factors.sort("symbol", "session")
@@ -90,7 +94,10 @@ def _measured(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
         pl.col("move_before").rolling_mean(MEASURE_SESSIONS, min_samples=ESTABLISHED_ROWS - 1).over("symbol").alias("usual"),
         before("row", ESTABLISHED_ROWS).is_not_null().alias("established"),
     )
-    return rows.with_columns(_rule().alias("rule"))
+    beyond = pl.when(pl.col("jump").abs() > INDEX_JUMP).then(pl.lit(rules.TICKER_FLIP.name))
+    return rows.with_columns(
+        pl.when(pl.col("symbol").is_in(sorted(indices))).then(beyond).otherwise(_rule()).alias("rule")
+    )
 
 
 def _rule() -> pl.Expr:
@@ -126,8 +133,11 @@ def _split() -> pl.Expr:
     opened = ((gap - nearest).abs() <= SPLIT_RETURN).fill_null(True)
     narrow = ((pl.col("high") / pl.col("low")).log() <= SPLIT_RANGE_SHARE * nearest).fill_null(True)
     value = pl.col("volume_ratio") * pl.col("jump").exp()
-    quiet = value.is_between(*QUIET_VALUE_RATIO).fill_null(pl.col("volume").is_null())
-    return nearest.is_not_null() & opened & narrow & quiet & (jump > JUMP_IN_MEAN_MOVES * pl.col("usual").fill_null(0.0))
+    least, own_return = SPLIT_WITHOUT_VOLUME
+    plain = pl.col("volume").is_null() & (nearest > least) & ((jump - nearest).abs() <= own_return)
+    quiet = pl.when(pl.col("volume").is_null()).then(plain).otherwise(value.is_between(*QUIET_VALUE_RATIO))
+    tame = jump > JUMP_IN_MEAN_MOVES * pl.col("usual").fill_null(0.0)
+    return (nearest.is_not_null() & opened & narrow & quiet & tame).fill_null(False)
 
 
 def _judged(level: np.ndarray, suspect: np.ndarray) -> tuple[list[int], list[int], list[int]]:
@@ -169,15 +179,15 @@ def _explained(rows: pl.DataFrame, bad: list[int], cause: list[int], held: list[
         "rule",
         pl.format(
             "{} on {} after {} ({} of its level, {} of its usual volume)",
-            "close",
+            pl.col("close").round(4),
             "session",
-            "close_before",
+            pl.col("close_before").round(4),
             pl.col("jump").exp().round(3),
             pl.col("volume_ratio").round(5).cast(pl.String).fill_null("unknown"),
         ).alias("reason"),
     )[cause]
     foreign = pl.DataFrame({"row": rows["row"][bad], "rule": jumps["rule"], "reason": jumps["reason"]}, schema=FINDINGS)
     accepted = rows[held].rechunk().select(
-        "row", pl.lit(rules.NEW_LEVEL.name).alias("rule"), pl.format("close {} since then", "close").alias("reason")
+        "row", pl.lit(rules.NEW_LEVEL.name).alias("rule"), pl.format("close {} since then", pl.col("close").round(4)).alias("reason")
     )
     return pl.concat([foreign, accepted.cast(dict(FINDINGS))])

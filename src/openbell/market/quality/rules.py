@@ -71,4 +71,4 @@ def found(rows: pl.DataFrame, rule: Rule, when: pl.Expr, reason: pl.Expr) -> pl.
 
 def number(name: str) -> pl.Expr:
     """A value as it is written in a reason."""
-    return pl.col(name).cast(pl.String).fill_null("none")
+    return pl.col(name).round(4).cast(pl.String).fill_null("none")

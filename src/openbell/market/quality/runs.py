@@ -101,7 +101,7 @@ def _fabricated(rows: pl.DataFrame, ratio: str, price: str) -> pl.DataFrame:
         rows,
         rules.FABRICATED_RANGE,
         constant,
-        pl.format(f"the {price} is {{}} of the close, as in the 20 sessions up to it", pl.col(ratio).round(6)),
+        pl.format(f"the {price} is {{}} of the close in 20 sessions on end", pl.col(ratio).round(6)),
     )
 
 

@@ -1,0 +1,1 @@
+"""Sources of rows, one per file. Network access is handed in, never reached for."""
