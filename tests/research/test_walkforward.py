@@ -58,7 +58,13 @@ def panel(n: int = 120, names: int = 12, horizon: int = 5, edge: float = 0.0, se
             "symbol": [f"S{at:02d}" for at in range(names)] * n,
             **{name: matrix[:, at] for at, name in enumerate(FEATURES)},
             LABEL: pl.Series(np.where(late, np.nan, outcome)).fill_nan(None),
-            f"{LABEL}_known_at": pl.Series([None if hidden else moment for moment, hidden in zip([k for k in known for _ in range(names)], late, strict=True)], dtype=pl.Datetime("us", "UTC")),
+            f"{LABEL}_known_at": pl.Series(
+                [
+                    None if hidden else moment
+                    for moment, hidden in zip([k for k in known for _ in range(names)], late, strict=True)
+                ],
+                dtype=pl.Datetime("us", "UTC"),
+            ),
         }
     )
     return Panel(frame, FEATURES, (LABEL,), recipe=f"recipe-{n}-{names}-{horizon}-{edge}-{seed}")
@@ -152,7 +158,9 @@ def test_a_panel_with_a_lying_label_time_is_not_fitted(monkeypatch):
 def test_no_fit_sees_a_later_label(monkeypatch):
     """The rows that reach each fit are counted by hand: session + 5 days + 7 hours <= the fold's first decision."""
     seen = []
-    monkeypatch.setattr(walkforward, "fit", lambda m, f, y, p: seen.append((m.name, len(y), f.height)) or real(m, f, y, p))
+    monkeypatch.setattr(
+        walkforward, "fit", lambda m, f, y, p: seen.append((m.name, len(y), f.height)) or real(m, f, y, p)
+    )
     walked(n=120, models=[*ridge])
     assert [each[1] for each in seen] == [12 * (60 - 5), 12 * (80 - 5), 12 * (100 - 5)]
     assert all(rows == frame for _, rows, frame in seen)

@@ -34,7 +34,9 @@ def day(year: int, month: int = 1, number: int = 2) -> dt.datetime:
 def candidates(mark: str = "x") -> list[Trained]:
     return [
         Trained("ridge", f"{mark}/ridge", f"{mark}11122223333", {"alpha": 1.0}, {"mean_rank_ic": 0.01, "tries": 3.0}),
-        Trained("lightgbm", f"{mark}/lightgbm", f"{mark}44455556666", {"trees": 9}, {"mean_rank_ic": 0.02, "upper": None}),
+        Trained(
+            "lightgbm", f"{mark}/lightgbm", f"{mark}44455556666", {"trees": 9}, {"mean_rank_ic": 0.02, "upper": None}
+        ),
         Trained("naive", None, None, {}, {}, why="It abstains."),
     ]
 

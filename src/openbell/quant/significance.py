@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from arch.bootstrap import StationaryBootstrap
+from scipy.fft import next_fast_len, rfft
 
 from openbell.core.errors import BadInput
 
@@ -72,14 +73,34 @@ def long_run_variance(series: np.ndarray, block: int) -> np.ndarray:
     ----------
     Politis and Romano (1994), Journal of the American Statistical Association 89, 1303-1313, Lemma 1.
     """
-    n = series.shape[0]
-    centred = series - series.mean(axis=0)
-    spectrum = np.abs(np.fft.rfft(centred, n=2 * n, axis=0)) ** 2
-    autocovariance = np.fft.irfft(spectrum, n=2 * n, axis=0)[:n] / n
-    lag, stay = np.arange(1, n), 1.0 - 1.0 / block
-    kernel = (1.0 - lag / n) * stay**lag + (lag / n) * stay ** (n - lag)
-    variance = autocovariance[0] + 2.0 * kernel @ autocovariance[1:]
-    return np.asarray(np.maximum(variance, 0.0), dtype=np.float64)
+    return _LongRun.of(series.shape[0], block)(series)
+
+
+@dataclass(frozen=True, slots=True)
+class _LongRun:
+    """The long-run variance as a weighted sum over the periodogram: one transform, however many lags."""
+
+    weights: np.ndarray
+    length: int
+
+    @classmethod
+    def of(cls, n: int, block: int) -> _LongRun:
+        """For `n` rows: a lag weighs as the stationary bootstrap weighs it."""
+        length = next_fast_len(2 * n, real=True)
+        lag, stay = np.arange(n), 1.0 - 1.0 / block
+        kernel = np.zeros(length)
+        kernel[:n] = (1.0 - lag / n) * stay**lag + (lag / n) * stay ** (n - lag)
+        kernel[0] = 1.0
+        kernel[length - n + 1 :] = kernel[n - 1 : 0 : -1]
+        weights = rfft(kernel).real / (length * n)
+        weights[1 : (length + 1) // 2] *= 2.0
+        return cls(weights, length)
+
+    def __call__(self, series: np.ndarray) -> np.ndarray:
+        """Shape (n, k) to (k,)."""
+        transform = rfft(series - series.mean(axis=0), n=self.length, axis=0)
+        variance = self.weights @ (transform.real**2 + transform.imag**2)
+        return np.asarray(np.maximum(variance, 0.0), dtype=np.float64)
 
 
 def mean_block(horizon: int, dates: int, multiple: float) -> int:
@@ -115,8 +136,10 @@ def _null_statistics(matrix: np.ndarray, block: int, replications: int, seed: in
     n, k = matrix.shape
     centre = matrix.mean(axis=0)
 
+    long_run = _LongRun.of(n, block)
+
     def deviation(sample: np.ndarray) -> np.ndarray:
-        return np.concatenate([sample.mean(axis=0) - centre, np.sqrt(long_run_variance(sample, block) / n)])
+        return np.concatenate([sample.mean(axis=0) - centre, np.sqrt(long_run(sample) / n)])
 
     both = np.asarray(StationaryBootstrap(block, matrix, seed=seed).apply(deviation, replications), dtype=np.float64)
     return np.asarray(both[:, :k] / np.maximum(both[:, k:], np.finfo(np.float64).tiny), dtype=np.float64)

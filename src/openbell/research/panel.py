@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from openbell.core.declare import Feature, Label
-from openbell.core.errors import BadInput, LeakFound
-from openbell.core.hashing import digest, frame_digest
+from openbell.core.errors import BadInput
+from openbell.core.hashing import canonical_json, digest, frame_digest
 from openbell.core.types import Panel
 from openbell.core.view import View
+from openbell.quant.reach import tree
 from openbell.research.compute import feature_rows, label_rows
+from openbell.research.grid import lacking_fields
 from openbell.research.universe import decisions, is_survivorship_biased, members
 
 KEYS = ("session", "as_of", "symbol")
-#: Symbols whose rows are computed at once: 64 names over ten years of 100 features hold about 130 MB.
-SYMBOLS_AT_ONCE = 64
+#: Symbols whose rows are joined at once: 128 names over ten years of 100 features hold about 130 MB.
+SYMBOLS_AT_ONCE = 128
 _COLUMNS_AT_ONCE = 16
 
 Progress = Callable[[int, int, str], None]
@@ -53,28 +56,35 @@ def build_panel(
         ``frame`` sorted by (session, symbol): features Float32, null where a look-back is not full; each label as its
         rank within the date where it is declared so, null where its outcome is not known at ``view.as_of``.
 
+        A row that was not known at its decision (a late or restated bar) is left out and counted in the notes.
+
     Raises
     ------
-    LeakFound
-        Where a row was not yet known at its decision. BadInput: where no decision or no member is left.
+    BadInput
+        Where no decision, no member or no row is left.
     """
     dated = _chosen(view, first, last, stride, every_session_from, lead_minutes)
     who = members(view, universe, dated["session"].to_list(), lead_minutes=lead_minutes, benchmark=benchmark)
     keyed = who.join(dated, on="session").with_columns((pl.col("number") - 1).alias("bar"))
     symbols = keyed["symbol"].unique().sort().to_list()
-    parts = []
-    for done, group in enumerate(_groups(symbols), start=1):
-        parts.append(_rows(view, features, labels, keyed, group))
+    lacking = lacking_fields(view)
+    parts: list[_Part] = []
+    for group in _groups(symbols):
+        parts.append(_part(view, features, labels, keyed, group, lacking, lead_minutes))
         if progress is not None:
-            progress(min(done * SYMBOLS_AT_ONCE, len(symbols)), len(symbols), "features")
-    frame = pl.concat(parts).sort("session", "symbol").rechunk()
+            progress(min(len(parts) * SYMBOLS_AT_ONCE, len(symbols)), len(symbols), "features")
+    frame = pl.concat((part.frame for part in parts), rechunk=False).sort("session", "symbol")
+    notes = _left_out(parts, frame, keyed)
+    off = parts[0].switched_off
     del parts
-    frame, notes = _labelled(view, frame, labels)
+    frame, unlabelled = _labelled(view, frame, labels)
+    notes += unlabelled
     if is_survivorship_biased(universe):
         notes = ["The universe is every stock in the tables: it is survivorship-biased.", *notes]
-    names = tuple(each.name for each in features)
+    used = tuple(each for each in features if each.name in frame.columns)
+    notes += [f"`{name}` is switched off: {reason}" for name, reason in off.items()]
     made_of = {
-        "features": [_made_of(each) for each in features],
+        "features": [_made_of(each) for each in used],
         "labels": [_made_of(each) for each in labels],
         "universe": universe,
         "stride": stride,
@@ -82,11 +92,12 @@ def build_panel(
         "lead_minutes": lead_minutes,
         "data": frame_digest(frame),
     }
+    names = tuple(each.name for each in used)
     return Panel(frame, names, tuple(each.name for each in labels), digest(made_of), tuple(notes))
 
 
 def _made_of(declared: Feature | Label) -> list[str]:
-    return [declared.name, declared.module, declared.expression.meta.serialize(format="json")]
+    return [declared.name, declared.module, canonical_json(tree(declared.expression))]
 
 
 def _chosen(
@@ -112,39 +123,57 @@ def _groups(symbols: list[str]) -> Iterator[list[str]]:
         yield symbols[start : start + SYMBOLS_AT_ONCE]
 
 
-def _rows(
-    view: View, features: Sequence[Feature], labels: Sequence[Label], keyed: pl.DataFrame, symbols: list[str]
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The rows of some symbols; `late` counts rows that were not known at their decision, and are left out."""
+
+    frame: pl.DataFrame
+    late: int
+    switched_off: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def _part(
+    view: View,
+    features: Sequence[Feature],
+    labels: Sequence[Label],
+    keyed: pl.DataFrame,
+    symbols: list[str],
+    lacking: Mapping[str, str],
+    lead_minutes: int,
+) -> _Part:
     """Rows of `symbols` at their decisions: the bar session's features move to the next decision session."""
-    wanted = keyed.filter(pl.col("symbol").is_in(symbols))
+    wanted = keyed.filter(pl.col("symbol").is_in(pl.Series(symbols).implode()))
     calendar = view.sessions
     bars = wanted["bar"].to_numpy()
-    first, last = calendar.dates[bars.min()], calendar.dates[bars.max()]
-    bar = calendar.frame.select("session", pl.col("number").cast(pl.Int64).alias("bar"))
-    computed = feature_rows(view, features, symbols=symbols, first=first, last=last)
-    late = pl.col("row_known_at") > pl.col("as_of")
-    rows = wanted.join(
-        computed.join(bar, on="session").select(
-            "symbol",
-            "bar",
-            pl.col("known_at").alias("row_known_at"),
-            *(pl.col(each.name).cast(pl.Float32) for each in features),
-        ),
-        on=["symbol", "bar"],
-    )
-    if rows.select(late.any()).item():
-        worst = rows.filter(late).row(0, named=True)
-        raise LeakFound(
-            f"The bar of {worst['symbol']} before {worst['session']} was known at "
-            f"{worst['row_known_at']:%Y-%m-%d %H:%M}, after its decision at {worst['as_of']:%Y-%m-%d %H:%M} UTC. "
-            "The provider's delay is too long for this lead."
-        )
+    span = {"symbols": symbols, "first": calendar.dates[bars.min()], "last": calendar.dates[bars.max()]}
+    numbers = calendar.frame.select("session", pl.col("number").cast(pl.Int64).alias("bar"))
+    computed = feature_rows(view, features, lacking=lacking, lead_minutes=lead_minutes, **span)
+    placed = computed.frame.join(numbers, on="session").drop("session").rename({"known_at": "row_known_at"})
+    rows = wanted.join(placed, on=["symbol", "bar"])
+    known = rows.filter(pl.col("row_known_at") <= pl.col("as_of"))
+    late = rows.height - known.height
     if labels:
-        ahead = label_rows(view, labels, symbols=symbols, first=first, last=last)
-        named = [column for each in labels for column in (each.name, f"{each.name}_known_at")]
-        placed = ahead.join(bar, on="session").select("symbol", "bar", *named)
-        rows = rows.join(placed, on=["symbol", "bar"], how="left")
-    return rows.drop("bar", "number", "row_known_at")
+        ahead = label_rows(view, labels, lacking=lacking, **span).join(numbers, on="session").drop("session")
+        known = known.join(ahead, on=["symbol", "bar"], how="left")
+    return _Part(known.drop("bar", "number", "row_known_at"), late, computed.switched_off, computed.notes)
+
+
+def _left_out(parts: Sequence[_Part], frame: pl.DataFrame, keyed: pl.DataFrame) -> list[str]:
+    """What did not become a row, counted; refuses a panel that is empty."""
+    late = sum(part.late for part in parts)
+    absent = keyed.height - frame.height - late
+    if frame.is_empty():
+        raise BadInput(
+            f"Of {keyed.height} members at their decisions {absent} had no bar the session before, and the bars of "
+            f"{late} were known only after the decision. Import the missing bars, or a source with a shorter delay."
+        )
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    if absent:
+        notes.append(f"{absent} of {keyed.height} members at their decisions had no bar the session before.")
+    if late:
+        notes.append(f"{late} of {keyed.height} rows stand on bars that became known after the decision: left out.")
+    return notes
 
 
 def _labelled(view: View, frame: pl.DataFrame, labels: Sequence[Label]) -> tuple[pl.DataFrame, list[str]]:
