@@ -1,0 +1,1 @@
+"""Pure mathematics on arrays and expressions: no I/O, no clock, no settings."""
