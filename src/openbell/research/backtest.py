@@ -20,7 +20,6 @@ from openbell.quant.performance import Performance, marks_per_year, performance
 from openbell.quant.regime import regime
 from openbell.research.snapshot import STALE_SESSIONS, Snapshots, is_equal_weight, prepared
 from openbell.research.universe import is_survivorship_biased
-from openbell.research.wide import wide_bars
 
 CURVES = ("policy", "equal_weight", "benchmark")
 #: The desk function that is used live, its settings already bound.
@@ -122,17 +121,26 @@ def backtest(
     days = _days(view, first, last, rebalance_sessions)
     rows = [row for row, day in enumerate(days) if view.sessions.index(day) % rebalance_sessions == 0]
     ready = prepared(
-        view, [days[row] for row in rows], universe=universe, benchmark=benchmark, lead_minutes=lead_minutes
+        view,
+        [days[row] for row in rows],
+        universe=universe,
+        benchmark=benchmark,
+        lead_minutes=lead_minutes,
+        bars_until=days[-1],
     )
-    prices = _Prices.read(view, ready, days)
+    prices = _Prices.read(ready, days)
     by_session, dropped = _by_session(scores)
     log = _Log(notes=set(dropped))
     policy = _policy(decide, ready, prices, by_session, log, progress, len(rows))
     accounts = {
         "policy": prices.account(policy, rows, capital_usd, costs),
         "equal_weight": prices.account(_equal_weight(ready, prices), rows, capital_usd, costs),
-        "benchmark": _benchmark_account(ready, prices, rows, capital_usd, costs),
     }
+    accounts["benchmark"] = (
+        accounts["equal_weight"]  # the index *is* the universe at equal weights
+        if is_equal_weight(ready.benchmark)
+        else _benchmark_account(ready, prices, rows[:1], capital_usd, costs)
+    )
     before = view.sessions.shift(days[0], -1)
     notes = [*sorted(log.notes), *_notes(ready, prices, accounts, universe)]
     how = {"horizon_sessions": horizon_sessions, "replications": replications, "seed": seed}
@@ -141,7 +149,7 @@ def backtest(
         equity=pl.DataFrame({"session": dates, **{name: accounts[name].curve_usd for name in CURVES}}),
         weights=_weights(accounts["policy"], prices),
         rebalances=_rebalances(accounts["policy"], prices, log),
-        vanished=_vanished(accounts, prices, ready.benchmark),
+        vanished=_vanished(accounts, prices),
         metrics={
             name: performance(dates, each.curve_usd, turnovers=each.turnovers, **how) for name, each in accounts.items()
         },
@@ -192,18 +200,19 @@ class _Prices:
 
     days: tuple[dt.date, ...]
     symbols: tuple[str, ...]
+    place: Mapping[str, int]
     opens: np.ndarray | None
     closes: np.ndarray
 
     @classmethod
-    def read(cls, view: View, ready: Snapshots, days: tuple[dt.date, ...]) -> _Prices:
-        wide = wide_bars(view, ready.wide.symbols, view.sessions.shift(days[0], -1), days[-1])
+    def read(cls, ready: Snapshots, days: tuple[dt.date, ...]) -> _Prices:
+        wide, start = ready.wide, ready.wide.row(days[0])
         there = np.flatnonzero(np.isfinite(wide.close).any(axis=1))
         if not there.size or wide.sessions[there[-1]] != days[-1]:
             end = wide.sessions[there[-1]] if there.size else "before it begins"
             raise DataMissing(f"The back-test is to end on {days[-1]}, but the bars end on {end}. End it there.")
-        opens = wide.open[1:] if np.isfinite(wide.open[1:]).any() else None
-        return cls(days, wide.symbols, opens, wide.close[1:])
+        opens = wide.open[start:] if np.isfinite(wide.open[start:]).any() else None
+        return cls(days, wide.symbols, wide.place, opens, wide.close[start:])
 
     def account(self, targets: Targets, rows: Sequence[int], capital_usd: float, costs: Costs) -> Account:
         """`targets` through these days."""
@@ -211,10 +220,9 @@ class _Prices:
 
     def column(self, symbol: str) -> int:
         """Column of a target; a name without any bar cannot be one."""
-        at = int(np.searchsorted(np.array(self.symbols, dtype=object), symbol))
-        if at == len(self.symbols) or self.symbols[at] != symbol:
+        if symbol not in self.place:
             raise DataMissing(f"The desk wants {symbol}, which is no member of the universe and has no bars here.")
-        return at
+        return self.place[symbol]
 
 
 def _account(
@@ -331,14 +339,12 @@ def _equal_weight(ready: Snapshots, prices: _Prices) -> Targets:
 def _benchmark_account(
     ready: Snapshots, prices: _Prices, rows: Sequence[int], capital_usd: float, costs: Costs
 ) -> Account:
-    """A symbol is bought once and held. The equal-weight index is the universe at equal weights at each rebalance."""
-    if is_equal_weight(ready.benchmark):
-        return prices.account(_equal_weight(ready, prices), rows, capital_usd, costs)
+    """The benchmark's symbol, bought once and held; without opens of its own, at the first close."""
     at = [prices.column(ready.benchmark)]
     opens = None if prices.opens is None else prices.opens[:, at]
     if opens is not None and not np.isfinite(opens).any():
-        opens = None  # a benchmark without opens is bought at the first close
-    return _account(lambda holdings: np.ones(1), prices.closes[:, at], opens, rows[:1], capital_usd, costs)
+        opens = None
+    return _account(lambda holdings: np.ones(1), prices.closes[:, at], opens, rows, capital_usd, costs)
 
 
 def _weights(policy: Account, prices: _Prices) -> pl.DataFrame:
@@ -365,12 +371,11 @@ def _rebalances(policy: Account, prices: _Prices, log: _Log) -> pl.DataFrame:
     )
 
 
-def _vanished(accounts: Mapping[str, Account], prices: _Prices, benchmark: str) -> pl.DataFrame:
+def _vanished(accounts: Mapping[str, Account], prices: _Prices) -> pl.DataFrame:
     rows = [
-        (name, prices.days[row], benchmark if len(prices.symbols) <= column else prices.symbols[column])
-        for name, each in accounts.items()
-        for row, column in each.vanished
-        if name != "benchmark" or is_equal_weight(benchmark)
+        (name, prices.days[row], prices.symbols[column])
+        for name in ("policy", "equal_weight")
+        for row, column in accounts[name].vanished
     ]
     return pl.DataFrame(rows, schema={"curve": pl.String, "session": pl.Date, "symbol": pl.String}, orient="row")
 

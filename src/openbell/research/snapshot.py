@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput, DataMissing
+from openbell.core.time import MOMENT
 from openbell.core.types import Market
 from openbell.core.view import View
 from openbell.research.universe import decisions, members
@@ -26,6 +28,19 @@ BENCHMARK_SESSIONS = 300
 #: A close older than this many sessions is no price to compute a return from.
 STALE_SESSIONS = 5
 SESSIONS_PER_YEAR = 252
+
+#: Columns of `Market.names`, in order.
+NAMES = (
+    "symbol",
+    "price_usd",
+    "price_session",
+    "volume_shares",
+    "dollar_volume_usd",
+    "volatility",
+    "sector",
+    "market_value_usd",
+    "member",
+)
 
 _WINDOW = VOLATILITY_SESSIONS + 1
 _ROWS = BENCHMARK_SESSIONS + STALE_SESSIONS
@@ -46,7 +61,7 @@ class Snapshots:
     as_of : moment of each decision session. member : members of the universe at each, sorted.
     member_cells : membership of every row, shape as `wide`; None unless the benchmark is the equal-weight index.
     index_returns : mean total return of the members in each row, shape (n,); None likewise.
-    facts : ``symbol``, ``sector``, ``known_at``, in the order they became known. values : dated market values, or None.
+    sector, value : of each symbol, as known at each decision. value_per_share : whether `value` counts shares.
     """
 
     wide: Wide
@@ -55,8 +70,9 @@ class Snapshots:
     member: Mapping[dt.date, tuple[str, ...]]
     member_cells: np.ndarray | None
     index_returns: np.ndarray | None
-    facts: pl.DataFrame
-    values: pl.DataFrame | None
+    sector: Mapping[dt.date, Mapping[str, str | None]]
+    value: Mapping[dt.date, Mapping[str, float]]
+    value_per_share: bool
 
     def at(self, session: dt.date, held: Collection[str] = ()) -> Market:
         """The market before the decision session `session`: its members and the `held` names."""
@@ -64,7 +80,6 @@ class Snapshots:
         members_now = self.member[session]
         symbols = sorted({*members_now, *held})
         row = self.wide.row(session)
-        names, missing = _names(self.wide, symbols, row, as_of)
         known = _known(self.wide, slice(max(row - _WINDOW, 0), row), as_of)
         bars_in = np.flatnonzero(known.any(axis=1))
         if not bars_in.size:
@@ -73,37 +88,41 @@ class Snapshots:
                 "Import newer bars with `openbell data import bars`, or choose an earlier date."
             )
         closes, notes = self._benchmark(session, row, as_of)
+        names = self._names(session, symbols, row, as_of)
+        missing = names["price_usd"].null_count()
         return Market(
             as_of=as_of,
             session=session,
             last_session=self.wide.sessions[max(row - _WINDOW, 0) + int(bars_in[-1])],
-            names=self._with_facts(names, set(members_now), as_of),
+            names=names,
             benchmark=closes,
             benchmark_name=self.benchmark,
             notes=(*notes, *_counted(missing, f"names of {session} have no bar in the {_WINDOW} sessions before it")),
         )
 
-    def _with_facts(self, names: pl.DataFrame, members_now: set[str], as_of: dt.datetime) -> pl.DataFrame:
-        sectors = _latest(self.facts, as_of).select("symbol", "sector")
-        joined = names.join(sectors, on="symbol", how="left", maintain_order="left")
-        if self.values is None:
-            value = pl.lit(None, dtype=pl.Float64).alias("market_value_usd")
-        else:
-            joined = joined.join(_latest(self.values, as_of), on="symbol", how="left", maintain_order="left")
-            value = (pl.col("value") * pl.col("price_usd") if "per_share" in joined.columns else pl.col("value")).alias(
-                "market_value_usd"
-            )
-        inside = pl.Series(sorted(members_now), dtype=pl.String).implode()
-        return joined.select(*names.columns, "sector", value, pl.col("symbol").is_in(inside).alias("member"))
+    def _names(self, session: dt.date, symbols: Sequence[str], row: int, as_of: dt.datetime) -> pl.DataFrame:
+        """`Market.names`: what is measured on the bars, and the facts known."""
+        inside = set(self.member[session])
+        sector, value = self.sector[session], self.value[session]
+        worth = np.array([value.get(symbol, np.nan) for symbol in symbols], dtype=np.float64)
+        measured, at = _measured(self.wide, symbols, row, as_of)
+        numbers = {**measured, "market_value_usd": worth * measured["price_usd"] if self.value_per_share else worth}
+        return pl.DataFrame(
+            {
+                "symbol": pl.Series(symbols, dtype=pl.String),
+                **{name: pl.Series(array, dtype=pl.Float64, nan_to_null=True) for name, array in numbers.items()},
+                "price_session": pl.Series(self.wide.days[at], dtype=pl.Date),
+                "sector": pl.Series([sector.get(symbol) for symbol in symbols], dtype=pl.String),
+                "member": pl.Series([symbol in inside for symbol in symbols], dtype=pl.Boolean),
+            }
+        ).select(NAMES)
 
     def _benchmark(self, session: dt.date, row: int, as_of: dt.datetime) -> tuple[np.ndarray, tuple[str, ...]]:
         """Total-return closes of the benchmark known at `as_of`, and what was missing among them."""
         if self.index_returns is not None and self.member_cells is not None:
             return _index(self.wide, self.index_returns, self.member_cells, row, as_of)
         first = max(row - BENCHMARK_SESSIONS, 0)
-        column = self.wide.column(self.benchmark)
-        if column is None:
-            raise _no_benchmark(self.benchmark, session)
+        column = self.wide.place[self.benchmark]
         seen = self.wide.known_us[first:row, column] <= _us(as_of)
         closes = self.wide.close[first:row, column][seen]
         closes = closes[np.isfinite(closes)]
@@ -135,6 +154,7 @@ def prepared(
     benchmark: str,
     lead_minutes: int = 30,
     held: Collection[str] = (),
+    bars_until: dt.date | None = None,
 ) -> Snapshots:
     """What the markets of `sessions` are cut from; bars are read once, 305 sessions further back than the first.
 
@@ -143,7 +163,8 @@ def prepared(
     view : knows at least what was known at the last decision. sessions : decision sessions.
     universe : its name, or None for all stocks. benchmark : a symbol with bars, or ``EQUAL_WEIGHT``.
     lead_minutes : each decision is made this long before the open of its session.
-    held : names to read besides the members.
+    held : names to read besides the members. bars_until : session up to which `wide` reaches, for accounting; the
+        markets never look there.
 
     Returns
     -------
@@ -179,7 +200,8 @@ def prepared(
     asked = sorted({*as_of, *(grid if symbol is None else ())})
     who = members(view, universe, asked, lead_minutes=lead_minutes, benchmark=symbol)
     symbols = {*who["symbol"].to_list(), *held, *([symbol] if symbol else [])}
-    wide = wide_bars(view, sorted(symbols), grid[0], grid[-1])
+    wide = wide_bars(view, sorted(symbols), grid[0], max(bars_until or grid[-1], grid[-1]))
+    values, per_share = _market_values(view)
     cells = None if symbol else _member_cells(wide, who)
     by_session = {key[0]: tuple(part["symbol"]) for key, part in who.partition_by("session", as_dict=True).items()}
     return Snapshots(
@@ -189,8 +211,9 @@ def prepared(
         member={session: by_session.get(session, ()) for session in as_of},
         member_cells=cells,
         index_returns=None if cells is None else _index_returns(wide.close, cells),
-        facts=_sectors(view),
-        values=_market_values(view),
+        sector=_as_known(_sectors(view), as_of),
+        value=_as_known(values, as_of),
+        value_per_share=per_share,
     )
 
 
@@ -239,8 +262,10 @@ def _volatility(closes: np.ndarray) -> np.ndarray:
     return np.where(count >= FEWEST_RETURNS, np.sqrt(variance * SESSIONS_PER_YEAR), np.nan)
 
 
-def _names(wide: Wide, symbols: Sequence[str], row: int, as_of: dt.datetime) -> tuple[pl.DataFrame, int]:
-    """The measured columns of `Market.names`, and how many symbols had no bar in the window."""
+def _measured(
+    wide: Wide, symbols: Sequence[str], row: int, as_of: dt.datetime
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The measured columns of `Market.names`, NaN where unknown, and the row of each last price, -1 without one."""
     window = slice(max(row - _WINDOW, 0), row)
     columns = wide.columns(symbols)
     known = _known(wide, window, as_of)[:, columns]
@@ -254,24 +279,20 @@ def _names(wide: Wide, symbols: Sequence[str], row: int, as_of: dt.datetime) -> 
     with np.errstate(divide="ignore", invalid="ignore"):
         split = np.nan_to_num(_last(raw_volume / volume, traded), nan=1.0)
         dollars = raw_volume * close
-    rows = np.arange(window.start, window.stop, dtype=np.float64)[:, None]
-    at = _last(np.broadcast_to(rows, close.shape), known)
-    numbers = {
+    found = {
         "price_usd": _last(close, known),
         "volume_shares": _mean(volume[recent], np.isfinite(volume[recent])) * split,
         "dollar_volume_usd": _mean(dollars[recent], np.isfinite(dollars[recent])),
         "volatility": _volatility(cut(wide.close)),
     }
-    seen = [None if np.isnan(each) else wide.sessions[int(each)] for each in at]
-    there = [wide.symbols[each] for each in columns]
-    kinds = {"symbol": pl.String, **dict.fromkeys(numbers, pl.Float64)}
-    measured = pl.DataFrame({"symbol": there, **numbers}, schema=kinds)
-    measured = measured.with_columns(pl.col(pl.Float64).fill_nan(None), pl.Series("price_session", seen, dtype=pl.Date))
-    table = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(
-        measured, on="symbol", how="left", maintain_order="left"
-    )
-    order = ("symbol", "price_usd", "price_session", "volume_shares", "dollar_volume_usd", "volatility")
-    return table.select(order), int(table["price_usd"].is_null().sum())
+    last = np.where(known.any(axis=0), window.stop - 1 - np.argmax(known[::-1], axis=0), -1)
+    there = np.array([symbol in wide.place for symbol in symbols], dtype=bool)
+    measured = {name: np.full(len(symbols), np.nan) for name in found}
+    for name, values in found.items():
+        measured[name][there] = values
+    at = np.full(len(symbols), -1)
+    at[there] = last
+    return measured, at
 
 
 def _member_cells(wide: Wide, who: pl.DataFrame) -> np.ndarray:
@@ -324,30 +345,41 @@ def _index(
     return closes, _counted(gaps, "sessions without any member's close stand still in the equal-weight index")
 
 
-def _latest(facts: pl.DataFrame, as_of: dt.datetime) -> pl.DataFrame:
-    """The last row of each symbol known at `as_of`; `facts` are in the order they became known."""
-    return facts.filter(pl.col("known_at") <= as_of).unique("symbol", keep="last", maintain_order=True).drop("known_at")
+def _as_known(facts: pl.DataFrame, as_of: Mapping[dt.date, dt.datetime]) -> dict[dt.date, dict[str, Any]]:
+    """The last value of each symbol known at each moment; `facts` are symbol, value, known_at in order of known_at."""
+    known = facts["known_at"].dt.epoch("us").to_numpy()
+    symbols, values = facts["symbol"].to_list(), facts["value"].to_list()
+    now: dict[str, Any] = {}
+    seen = 0
+    found = {}
+    for session in sorted(as_of):
+        upto = int(np.searchsorted(known, _us(as_of[session]), side="right"))
+        if upto > seen:
+            now = {**now, **dict(zip(symbols[seen:upto], values[seen:upto], strict=True))}
+            seen = upto
+        found[session] = now
+    return found
+
+
+_NO_FACTS = pl.DataFrame(schema={"symbol": pl.String, "value": pl.Float64, "known_at": MOMENT})
 
 
 def _sectors(view: View) -> pl.DataFrame:
-    """Sectors as they became known."""
+    """Sectors in the order they became known."""
     if not view.tables.exists("instruments"):
-        return pl.DataFrame(schema={"symbol": pl.String, "sector": pl.String, "known_at": pl.Datetime("us", "UTC")})
-    return view.facts("instruments").select("symbol", "sector", "known_at").sort("known_at", "symbol").collect()
+        return _NO_FACTS
+    rows = view.facts("instruments").select("symbol", pl.col("sector").alias("value"), "known_at")
+    return rows.sort("known_at", "symbol").collect()
 
 
-def _market_values(view: View) -> pl.DataFrame | None:
-    """Dated market values, from ``market_value_usd`` or ``shares_outstanding``; None where there are neither."""
+def _market_values(view: View) -> tuple[pl.DataFrame, bool]:
+    """Dated values from ``market_value_usd`` or ``shares_outstanding``, and whether they are to be times the price."""
     if not view.tables.exists("fundamentals"):
-        return None
+        return _NO_FACTS, False
     rows = view.facts("fundamentals")
     columns = rows.collect_schema().names()
-    for source, extra in (("market_value_usd", []), ("shares_outstanding", [pl.lit(True).alias("per_share")])):
+    for source, per_share in (("market_value_usd", False), ("shares_outstanding", True)):
         if source in columns:
-            return (
-                rows.filter(pl.col(source) > 0)
-                .select("symbol", pl.col(source).cast(pl.Float64).alias("value"), *extra, "known_at")
-                .sort("known_at", "symbol")
-                .collect()
-            )
-    return None
+            kept = rows.filter(pl.col(source) > 0).select("symbol", pl.col(source).alias("value"), "known_at")
+            return kept.sort("known_at", "symbol").collect(), per_share
+    return _NO_FACTS, False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,35 +24,33 @@ class Wide:
     Attributes
     ----------
     calendar : the exchange's sessions. start : number of row 0 on the calendar. symbols : sorted, one per column.
+    place : the column of each symbol.
     open, close : adjusted forward, so their ratios are total returns. raw_close, raw_volume : as received.
     volume : adjusted for splits alone. known_us : when each bar became known, microseconds UTC.
+    days : the session of each row as datetime64[D], then NaT, so that row -1 is no day.
     off_calendar : bars on days without a session, left out.
     """
 
     calendar: Sessions
     start: int
     symbols: tuple[str, ...]
+    place: Mapping[str, int]
     open: np.ndarray
     close: np.ndarray
     raw_close: np.ndarray
     volume: np.ndarray
     raw_volume: np.ndarray
     known_us: np.ndarray
+    days: np.ndarray
     off_calendar: int
 
     def row(self, session: dt.date) -> int:
         """Row of `session`; one beyond the last row is the session to be decided."""
         return self.calendar.index(session) - self.start
 
-    def column(self, symbol: str) -> int | None:
-        """Column of `symbol`; None where it has none."""
-        at = int(np.searchsorted(np.array(self.symbols, dtype=object), symbol)) if self.symbols else 0
-        return at if at < len(self.symbols) and self.symbols[at] == symbol else None
-
     def columns(self, symbols: Sequence[str]) -> np.ndarray:
         """Columns of those of `symbols` that have one, in the order of `symbols`."""
-        place = {symbol: at for at, symbol in enumerate(self.symbols)}
-        return np.array([place[symbol] for symbol in symbols if symbol in place], dtype=np.int64)
+        return np.array([self.place[symbol] for symbol in symbols if symbol in self.place], dtype=np.int64)
 
     @property
     def sessions(self) -> tuple[dt.date, ...]:
@@ -81,4 +79,15 @@ def wide_bars(view: View, symbols: Sequence[str], first: dt.date, last: dt.date,
         matrix[at] = on_grid[field].cast(pl.Float64).to_numpy()
     known_us = np.full(shape, NEVER, dtype=np.int64)
     known_us[at] = on_grid["known_us"].to_numpy()
-    return Wide(calendar, start, names, **matrices, known_us=known_us, off_calendar=rows.height - on_grid.height)
+    place = {symbol: column for column, symbol in enumerate(names)}
+    days = np.array([*calendar.dates[start : start + shape[0]], None], dtype="datetime64[D]")
+    return Wide(
+        calendar,
+        start,
+        names,
+        place,
+        **matrices,
+        known_us=known_us,
+        days=days,
+        off_calendar=rows.height - on_grid.height,
+    )
