@@ -231,7 +231,7 @@ def test_a_settings_file_that_is_absent_or_not_text_is_refused(tmp_path):
 @given(
     capital=st.floats(1.0, 1e12),
     seed=st.integers(0, 10**9),
-    folder=st.text(min_size=1).filter(lambda each: not any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in each)),
+    folder=st.text(min_size=1),
     names=st.lists(st.text(alphabet="ab\"'\\é", max_size=4), max_size=3).map(tuple),
 )
 def test_what_is_written_as_toml_reads_back_the_same(tmp_path_factory, capital, seed, folder, names):

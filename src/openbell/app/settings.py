@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -14,12 +11,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, ValidationError, create_model
 
 from openbell.app.sections import PLACES, Data, Live, Notifications, Ops, Run, Section, Store, Trade, Train
+from openbell.app.settings_layers import PREFIX, Key, from_environment, from_table, from_words, read_toml
 from openbell.core.declare import Catalogue, Declaration
-from openbell.core.errors import BadInput, nearest
+from openbell.core.errors import BadInput
 from openbell.core.hashing import digest
 
 FILE = "openbell.toml"
-PREFIX = "OPENBELL__"
 STATIC: Mapping[str, type[Section]] = {
     "store": Store,
     "data": Data,
@@ -75,20 +72,6 @@ class Settings(BaseModel):
                 if not key.startswith(PLACES)
             }
         )
-
-
-@dataclass(frozen=True)
-class Key:
-    """One settings key."""
-
-    default: Any
-    what: str
-    secret: bool = False
-
-    @property
-    def is_text(self) -> bool:
-        """Whether a bare word is its value, without quotes."""
-        return isinstance(self.default, str) or self.secret
 
 
 def _shown(value: Any) -> Any:
@@ -152,91 +135,6 @@ def keys(catalogue: Catalogue) -> dict[str, Key]:
     return own | dict(_plugged(catalogue))
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _literal(text: str, key: Key) -> Any:
-    """The value a word in the environment or behind --set stands for."""
-    if key.is_text:
-        return text
-    try:
-        return _tuples(tomllib.loads(f"value = {text}")["value"])
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _no_such(name: str, known: Mapping[str, Key], origin: str) -> BadInput:
-    sections = {key.rpartition(".")[0] for key in known} - {""}
-    if name in sections:
-        return BadInput(f"`{name}` ({origin}) is a section; write its keys below it, such as `{_first(name, known)}`.")
-    namesakes = [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]]
-    return BadInput(f"There is no setting `{name}` ({origin}). {nearest(name, namesakes[:3] or known)}")
-
-
-def _first(section: str, known: Mapping[str, Key]) -> str:
-    return next(key for key in known if key.startswith(f"{section}."))
-
-
-def _flat(table: Mapping[str, Any], known: Mapping[str, Key], origin: str, path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        here = f"{path}{name}"
-        inside = any(key.startswith(f"{here}.") for key in known)
-        if isinstance(value, Mapping) and inside:
-            flat |= _flat(value, known, origin, f"{here}.")
-        elif here in known:
-            flat[here] = _tuples(value)
-        else:
-            raise _no_such(here, known, origin)
-    return flat
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a settings file; a syntax error or a key given twice is refused with its line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text)
-    except OSError as failure:
-        raise BadInput(f"The settings file {path} cannot be read: {failure.strerror}.") from failure
-    except UnicodeDecodeError as failure:
-        raise BadInput(f"The settings file {path} is not UTF-8 text: {failure.reason}.") from failure
-    except tomllib.TOMLDecodeError as failure:
-        raise BadInput(_syntax(path, text, str(failure))) from failure
-
-
-def _syntax(path: Path, text: str, message: str) -> str:
-    found = re.search(r"line (\d+)", message)
-    number = int(found[1]) if found else len(text.splitlines())
-    line = text.splitlines()[number - 1].strip() if text.splitlines() else ""
-    if "overwrite" in message or "declare" in message or "mutate" in message:
-        return f"{path}, line {number}: `{line}` gives a key or a section a second time. Keep one of the two."
-    return f"{path}, line {number}: `{line}` is not TOML: {message}."
-
-
-def _from_environment(environ: Mapping[str, str], known: Mapping[str, Key]) -> dict[str, tuple[Any, str]]:
-    found = {}
-    for name, text in sorted(environ.items()):
-        if name.startswith(PREFIX):
-            key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            if key not in known:
-                raise _no_such(key, known, f"environment variable {name}")
-            found[key] = (_literal(text, known[key]), f"environment {name}")
-    return found
-
-
-def _from_words(sets: Iterable[str], known: Mapping[str, Key]) -> dict[str, tuple[Any, str]]:
-    found = {}
-    for word in sets:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise BadInput(f"`--set {word}` names no value. Write --set section.key=value.")
-        if name not in known:
-            raise _no_such(name, known, "--set")
-        found[name] = (_literal(text, known[name]), "--set")
-    return found
-
-
 def settings_file(home: Path, cwd: Path) -> Path | None:
     """The home's own file, else the one in the working folder, else none."""
     return next((each for each in (home / FILE, cwd / FILE) if each.is_file()), None)
@@ -275,9 +173,9 @@ def load(
     chosen: dict[str, tuple[Any, str]] = {name: (key.default, "default") for name, key in known.items()}
     path = file or settings_file(cwd / place, cwd)
     if path is not None:
-        chosen |= {name: (value, str(path)) for name, value in _flat(read_toml(path), known, str(path)).items()}
-    chosen |= _from_environment(environ, known)
-    chosen |= _from_words(overrides, known)
+        chosen |= {name: (value, str(path)) for name, value in from_table(read_toml(path), known, str(path)).items()}
+    chosen |= from_environment(environ, known)
+    chosen |= from_words(overrides, known)
     if chosen[HOME][1] != "--set":
         chosen[HOME] = (place, origin)
     _keep_secrets_out(chosen, known)
