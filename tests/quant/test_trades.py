@@ -145,7 +145,7 @@ def situations(draw: st.DrawFn) -> tuple[dict[str, float], Book, pl.DataFrame, f
 
 
 @given(situations())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_what_holds_for_every_trade_list(situation: tuple[dict[str, float], Book, pl.DataFrame, float]) -> None:
     """check 45: cash is never negative; no short; weights never above their target; costs as in the back-test."""
     targets, held, market, smallest = situation

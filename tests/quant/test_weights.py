@@ -92,7 +92,7 @@ def test_unknown_sectors_count_as_one_unless_all_are_unknown() -> None:
     st.integers(1, 6),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_caps_hold_and_nothing_is_left_lying(
     base: list[float], gross: float, cap: float, sector_cap: float, sectors: int, seed: int
 ) -> None:

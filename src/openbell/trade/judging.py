@@ -88,13 +88,15 @@ def shrunk(
     caps: Caps | None = None,
     trading: Trading | None = None,
     margin: float = 0.0,
+    trim: bool = True,
 ) -> Decision:
     """`decision` moved back towards the book as far as `verdicts` ask, with new whole-share trades.
 
     The target of a name becomes ``held + s * (target - held)``, s the smallest scale any verdict allows it (less
     `margin`, where that is below 1). Where a shrunk sale leaves no room for the purchases, those shrink alike: the
-    invested part never exceeds that of the path from book to targets. Names and sectors that the market carried
-    above `caps` are then trimmed to them. The result has no verdicts.
+    invested part never exceeds that of the path from book to targets, and no purchase raises a sector above its cap.
+    With `trim`, names and sectors that the market carried above `caps` are then brought down to them, but for names
+    whose own trade a verdict limits. The result has no verdicts.
     """
     asked = [verdict for verdict in verdicts if verdict.outcome is Outcome.SHRINK]
     overall = min((verdict.scale for verdict in asked), default=1.0)
@@ -103,15 +105,17 @@ def shrunk(
     held, aimed = rows["held_weight"].to_numpy(), rows["target_weight"].to_numpy()
     single = np.array([min((v.by_symbol.get(name, 1.0) for v in asked), default=1.0) for name in rows["symbol"]])
     moved = _moved(held, aimed, np.minimum(single, overall), overall)
-    trimmed = _trimmed(held, moved, sector_names(rows["sector"].to_list()), caps or Caps())
+    limited = set(decision.details.get("limited", ())) | set(rows["symbol"].to_numpy()[single < 1.0].tolist())
+    free = ~rows["symbol"].is_in(sorted(limited)).to_numpy() & trim
+    trimmed = _trimmed(held, moved, free, sector_names(rows["sector"].to_list()), caps or Caps())
     targets = {name: weight for name, weight in zip(rows["symbol"], trimmed.tolist(), strict=True) if weight > 0.0}
     trims = set(decision.details.get("cap_trims", ())) if overall > 0.0 else set()
-    trims |= set(rows.filter(pl.Series(trimmed < moved - 1e-12))["symbol"])
+    trims |= set(rows.filter(pl.Series((trimmed < moved - 1e-12) & (trimmed < held - 1e-12)))["symbol"])
     staged = replace(
         decision,
         targets=targets,
         cash_weight=1.0 - float(trimmed.sum()),
-        details={**decision.details, "cap_trims": sorted(trims)},
+        details={**decision.details, "cap_trims": sorted(trims), "limited": sorted(limited)},
         verdicts=(),
     )
     return with_trades(staged, book, market, trading)
@@ -148,7 +152,11 @@ def judged(
                 shrinks.setdefault(verdict.check, verdict)
         # Whole shares can land just above a limit again and again: later rounds leave a growing margin.
         margin = 0.0 if number == 0 else 0.001 * 2.0 ** (number - 1)
-        current = shrunk(current, book, market, verdicts, caps=caps, trading=trading, margin=min(margin, 0.5))
+        # Trims that the other checks do not let through must not keep the rest from being proven.
+        trim = number < ROUNDS // 2
+        current = shrunk(
+            current, book, market, verdicts, caps=caps, trading=trading, margin=min(margin, 0.5), trim=trim
+        )
     why = f"After {ROUNDS} rounds of shrinking not every check held; nothing is ordered."
     return replace(current, verdicts=(*verdicts, Verdict("judging", Outcome.BLOCK, why)))
 
@@ -214,29 +222,41 @@ def _moved(held: Floats, aimed: Floats, scale: Floats, overall: float) -> Floats
     return moved
 
 
-def _trimmed(held: Floats, moved: Floats, sectors: list[str] | None, caps: Caps) -> Floats:
-    trimmed: Floats = np.minimum(moved, caps.max_position_pct)
+def _trimmed(
+    held: Floats,
+    moved: Floats,
+    free: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    sectors: list[str] | None,
+    caps: Caps,
+) -> Floats:
+    trimmed: Floats = np.where(free, np.minimum(moved, caps.max_position_pct), moved)
     if sectors is None:
         return trimmed
     labels = np.asarray(sectors)
     for sector in np.unique(labels):
         inside = labels == sector
         if trimmed[inside].sum() > caps.max_sector_weight + 1e-12:
-            trimmed[inside] = _under(held[inside], trimmed[inside], caps.max_sector_weight)
+            given_way = _given_way(held[inside], trimmed[inside], caps.max_sector_weight)
+            fixed = float(given_way[~free[inside]].sum())
+            given_way[free[inside]] = _levelled(given_way[free[inside]], max(caps.max_sector_weight - fixed, 0.0))
+            trimmed[inside] = given_way
     return trimmed
 
 
-def _under(held: Floats, weights: Floats, cap: float) -> Floats:
-    """One sector under its cap: first the purchases give way, then the heaviest names, down to one common level."""
+def _given_way(held: Floats, weights: Floats, cap: float) -> Floats:
+    """The purchases of one sector cut back, as far as its cap asks and they reach."""
     raised = np.maximum(weights - held, 0.0)
     excess = float(weights.sum()) - cap
-    if raised.sum() > 0.0:
-        weights = weights - raised * min(excess / float(raised.sum()), 1.0)
+    cut: Floats = weights - raised * min(excess / float(raised.sum()), 1.0) if raised.sum() > 0.0 else weights.copy()
+    return cut
+
+
+def _levelled(weights: Floats, cap: float) -> Floats:
+    """The heaviest names brought down to one common level, so that all sum to `cap`."""
     if weights.sum() <= cap + 1e-12:
         return weights
     heavy = np.sort(weights)
     below = np.concatenate([[0.0], np.cumsum(heavy)])[:-1]
     levels = (cap - below) / np.arange(len(heavy), 0, -1)
-    level = levels[int(np.argmax(levels <= heavy))]
-    under: Floats = np.minimum(weights, level)
+    under: Floats = np.minimum(weights, max(levels[int(np.argmax(levels <= heavy))], 0.0))
     return under

@@ -61,6 +61,9 @@ class PaperBroker:
                 f"The desk `{desk}` has executed another decision for {session} already ({taken[:12]}, now "
                 f"{decision[:12]}). One decision is executed for a session; `openbell journal show` tells which."
             )
+        # What the account began with must not change when a later run is given another capital.
+        opening = {"desk": desk, "session": session.isoformat(), "usd": self.initial_cash_usd}
+        self.journal.append("opening", opening, at=at, key=digest(["opening", desk]))
         entries = [Entry("order", {**asdict(order), "session": session.isoformat()}, at, order.key) for order in orders]
         return tuple(self.journal.append_many(entries))
 

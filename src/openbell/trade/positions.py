@@ -15,7 +15,7 @@ from openbell.store.journal import Journal, Record
 
 #: The kinds that change an account, in the order they count where several happen at one moment: a holder at the open
 #: of an ex-session receives the distribution on the old shares, then the split, and only then trades.
-KINDS = ("deposit", "import", "distribution", "split", "vanished", "fill")
+KINDS = ("opening", "deposit", "import", "distribution", "split", "vanished", "fill")
 
 #: Sessions for which a name without a new price is carried at its last one; beyond, a human has to look.
 MAX_STALE_SESSIONS = 10
@@ -92,8 +92,9 @@ def in_order(records: Iterable[Happened]) -> list[Happened]:
 
 
 def opening_cash_usd(records: Iterable[Happened], initial_cash_usd: float) -> float:
-    """`initial_cash_usd`, unless a deposit is on record: then deposits alone say what was paid in."""
-    return 0.0 if any(record.kind == "deposit" for record in records) else initial_cash_usd
+    """Cash the account began with: as recorded with its first orders, or `initial_cash_usd` before that."""
+    recorded = [float(record.payload["usd"]) for record in records if record.kind == "opening"]
+    return recorded[0] if recorded else initial_cash_usd
 
 
 def account(records: Iterable[Happened], initial_cash_usd: float) -> Account:
@@ -119,7 +120,7 @@ def book(
     Parameters
     ----------
     marks : `MARKS_SCHEMA`: raw closes known at `as_of`, all sessions since the first record (others are ignored).
-    initial_cash_usd : cash the account begins with, where no deposit is on record.
+    initial_cash_usd : cash the account begins with, until its first orders have put that on record.
 
     Raises
     ------
@@ -130,7 +131,8 @@ def book(
     state = account(records, initial_cash_usd)
     equity = equity_history(records, marks, initial_cash_usd, max_stale_sessions=max_stale_sessions)
     held = sorted(state.shares)
-    last = marks.filter(pl.col("symbol").is_in(held)).sort("session").group_by("symbol").last()
+    known = marks.filter(pl.col("symbol").is_in(held) & pl.col("price_usd").is_not_null())
+    last = known.sort("session").group_by("symbol").last()
     prices = dict(last.select("symbol", "price_usd").rows())
     return Book(
         as_of=as_of,
