@@ -120,6 +120,19 @@ def test_growth_is_the_same_as_the_interval_s_own_statistic(curve: np.ndarray) -
     assert whole.sharpe.n == whole.n == len(curve) - 1
 
 
+def test_every_measure_has_its_interval_around_it(curve: np.ndarray) -> None:
+    """Check 5: no measure leaves without n and an interval; the value in it is the measure itself."""
+    whole = pf.performance(weekdays(len(curve)), curve, turnovers=np.linspace(0.1, 0.3, 200))
+    for name in ("volatility", "sortino", "max_drawdown", "calmar", "win_rate", "value_at_risk_95",
+                 "expected_shortfall_95", "turnover_per_rebalance"):  # fmt: skip
+        each = whole.intervals[name]
+        assert each.value == pytest.approx(getattr(whole, name), rel=1e-9), name
+        assert each.low < each.value + 1e-12, name
+        assert each.low <= each.high, name
+    assert whole.intervals["sharpe"] == whole.sharpe
+    assert whole.intervals["max_drawdown"].high <= 0.0
+
+
 def test_undefined_is_none_never_infinite() -> None:
     dates = weekdays(300)
     flat = pf.performance(dates, np.full(300, 5.0))

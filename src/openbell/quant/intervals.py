@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,20 +53,20 @@ def row_mean(samples: np.ndarray) -> np.ndarray:
 
 
 def resampled(
-    values: np.ndarray, statistic: Statistic, *, block: int, replications: int = 1000, seed: int = 0
+    values: np.ndarray, statistics: Sequence[Statistic], *, block: int, replications: int = 1000, seed: int = 0
 ) -> np.ndarray:
-    """`statistic` of `replications` stationary-bootstrap resamples of `values`.
+    """`statistics` of the same `replications` stationary-bootstrap resamples of `values`.
 
     Parameters
     ----------
     values : shape (n,), oldest first, finite; their order carries the dependence.
-    statistic : maps resamples in rows, shape (k, n), to one number each, shape (k,).
+    statistics : each maps resamples in rows, shape (k, n), to one number each, shape (k,).
     block : mean block length. replications : resamples. seed : of the resampling.
 
     Returns
     -------
     numpy.ndarray
-        Shape (replications,); NaN where the statistic is undefined on a resample.
+        Shape (replications, statistics); NaN where a statistic is undefined on a resample.
 
     References
     ----------
@@ -74,33 +74,35 @@ def resampled(
     """
     from arch.bootstrap import StationaryBootstrap
 
-    drawn: np.ndarray = StationaryBootstrap(block, np.asarray(values, dtype=np.float64), seed=seed).apply(
-        lambda sample: statistic(sample[None, :]), replications
-    )
-    return drawn.ravel()
+    def each(sample: np.ndarray) -> np.ndarray:
+        return np.array([float(statistic(sample[None, :])[0]) for statistic in statistics])
+
+    bootstrap = StationaryBootstrap(block, np.asarray(values, dtype=np.float64), seed=seed)
+    drawn: np.ndarray = bootstrap.apply(each, replications)
+    return drawn.reshape(replications, len(statistics))
 
 
-def estimate(
+def estimates(
     values: np.ndarray,
-    statistic: Statistic = row_mean,
+    statistics: Mapping[str, Statistic],
     *,
     block: int,
     level: float = 0.95,
     replications: int = 1000,
     seed: int = 0,
-) -> Estimate:
-    """`statistic` of `values` with its percentile interval from the stationary bootstrap.
+) -> dict[str, Estimate]:
+    """Several statistics of `values`, each with its percentile interval from the same resamples.
 
     Parameters
     ----------
     values : shape (n,), oldest first. NaN are missing observations: left out, and not counted in `n`.
-    statistic : maps rows, shape (k, n), to one number each, shape (k,). Default: the mean.
+    statistics : by name; each maps rows, shape (k, n), to one number each, shape (k,).
     block : mean block; at least two label horizons where outcomes overlap.
-    level : coverage of the interval. replications, seed : of the bootstrap.
+    level : coverage of the interval. replications, seed : of the stationary bootstrap.
 
     Returns
     -------
-    Estimate
+    dict of Estimate
         Without bounds where there are fewer than 10 mean blocks of observations, or where the statistic is
         undefined (for example the Sharpe ratio of a constant) on the sample or on over 1 % of the resamples.
 
@@ -117,14 +119,38 @@ def estimate(
             f"`values` must not hold infinities; {int(np.isinf(array).sum())} of {array.size} were infinite."
         )
     array = array[~np.isnan(array)]
-    value = float(statistic(array[None, :])[0]) if array.size else math.nan
-    without = Estimate(None if math.isnan(value) else value, None, None, int(array.size), level, block)
-    if without.value is None or array.size < MINIMUM_BLOCKS * block:
-        return without
-    draws = resampled(array, statistic, block=block, replications=replications, seed=seed)
+    sample = {name: float(each(array[None, :])[0]) if array.size else math.nan for name, each in statistics.items()}
+    wanted = [name for name, value in sample.items() if not math.isnan(value)]
+    bounds: dict[str, tuple[float, float] | None] = {}
+    if wanted and array.size >= MINIMUM_BLOCKS * block:
+        statistic = [statistics[name] for name in wanted]
+        draws = resampled(array, statistic, block=block, replications=replications, seed=seed)
+        bounds = {name: _bounds(draws[:, at], level) for at, name in enumerate(wanted)}
+    found = {}
+    for name, value in sample.items():
+        low, high = bounds.get(name) or (None, None)
+        found[name] = Estimate(None if math.isnan(value) else value, low, high, int(array.size), level, block)
+    return found
+
+
+def _bounds(draws: np.ndarray, level: float) -> tuple[float, float] | None:
     defined = draws[~np.isnan(draws)]
     if defined.size < 0.99 * draws.size:
-        return without
+        return None
     tail = 100.0 * (1.0 - level) / 2.0
     low, high = np.percentile(defined, [tail, 100.0 - tail])
-    return Estimate(value, float(low), float(high), int(array.size), level, block)
+    return float(low), float(high)
+
+
+def estimate(
+    values: np.ndarray,
+    statistic: Statistic = row_mean,
+    *,
+    block: int,
+    level: float = 0.95,
+    replications: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """One statistic, by default the mean, with its interval; see `estimates`."""
+    found = estimates(values, {"": statistic}, block=block, level=level, replications=replications, seed=seed)
+    return found[""]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from openbell.core.errors import BadInput
-from openbell.quant.intervals import Estimate, estimate, mean_block
+from openbell.quant.intervals import Estimate, Statistic, estimate, estimates, mean_block
 
 DAYS_PER_YEAR = 365.25
 #: Where no dates are given: marks per year of a curve that is marked once a session.
@@ -163,7 +162,10 @@ def annual_turnover(turnovers: np.ndarray, first: dt.date, last: dt.date) -> flo
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """One curve's measures; None where undefined, never inf or NaN. `n` counts its returns."""
+    """One curve's measures; None where undefined, never inf or NaN. `n` counts its returns.
+
+    `intervals` holds every measure once more as an `Estimate`, by its name, with its block-bootstrap interval.
+    """
 
     n: int
     first: dt.date
@@ -181,6 +183,7 @@ class Performance:
     turnover_annual: float | None
     turnover_per_rebalance: float | None
     rebalances: int
+    intervals: Mapping[str, Estimate]
 
 
 def _defined(value: float) -> float | None:
@@ -210,8 +213,7 @@ def performance(
     -------
     Performance
         Annual figures by calendar time: ``per_year`` is the number of returns per 365.25 days between the first and
-        the last date. The intervals of the Sharpe ratio and of the annual return (through the mean log return) come
-        from the stationary bootstrap.
+        the last date. Every interval comes from the same resamples of the returns (stationary bootstrap).
 
     Raises
     ------
@@ -224,17 +226,20 @@ def performance(
         raise BadInput("The dates of an equity curve must rise strictly; they did not.")
     values = np.asarray(equity, dtype=np.float64)
     r, per_year, first, last = returns(values), marks_per_year(dates), dates[0], dates[-1]
-    block = mean_block(horizon_sessions, len(r))
-    interval = partial(estimate, block=block, replications=replications, seed=seed)
+    measures = _measures(per_year, risk_free_annual)
+    found = estimates(r, measures, block=mean_block(horizon_sessions, len(r)), replications=replications, seed=seed)
     swaps = np.asarray(turnovers if turnovers is not None else [], dtype=np.float64)
+    if swaps.size:
+        block = mean_block(1, swaps.size)
+        found["turnover_per_rebalance"] = estimate(swaps, block=block, replications=replications, seed=seed)
     return Performance(
         n=len(r),
         first=first,
         last=last,
         total_return=total_return(values),
-        annual_return=interval(np.log1p(r), lambda rows: np.expm1(rows.mean(axis=1) * per_year)),
+        annual_return=found["annual_return"],
         volatility=volatility(r, per_year=per_year) if len(r) > 1 else 0.0,
-        sharpe=interval(r, lambda rows: sharpe_rows(rows, per_year=per_year, risk_free_annual=risk_free_annual)),
+        sharpe=found["sharpe"],
         sortino=_defined(sortino(r, per_year=per_year, risk_free_annual=risk_free_annual)),
         max_drawdown=max_drawdown(values),
         calmar=_defined(calmar(values, first, last)),
@@ -244,4 +249,35 @@ def performance(
         turnover_annual=annual_turnover(swaps, first, last) if swaps.size else None,
         turnover_per_rebalance=float(swaps.mean()) if swaps.size else None,
         rebalances=int(swaps.size),
+        intervals=found,
     )
+
+
+def _measures(per_year: float, risk_free_annual: float) -> dict[str, Statistic]:
+    """Each measure as a function of rows of returns, for the bootstrap."""
+
+    def rowwise(measure: Callable[[np.ndarray], float]) -> Statistic:
+        return lambda rows: np.array([measure(row) for row in rows], dtype=np.float64)
+
+    def curve(row: np.ndarray) -> np.ndarray:
+        return np.concatenate([[1.0], np.cumprod(1.0 + row)])
+
+    def growth(row: np.ndarray) -> float:
+        return float(np.expm1(np.log1p(row).mean() * per_year))
+
+    def return_over_drawdown(row: np.ndarray) -> float:
+        deepest = max_drawdown(curve(row))
+        return growth(row) / -deepest if deepest < -CONSTANT else float("nan")
+
+    rates = {"per_year": per_year, "risk_free_annual": risk_free_annual}
+    return {
+        "annual_return": rowwise(growth),
+        "sharpe": lambda rows: sharpe_rows(rows, **rates),
+        "volatility": rowwise(lambda row: volatility(row, per_year=per_year)),
+        "sortino": rowwise(lambda row: sortino(row, **rates)),
+        "max_drawdown": rowwise(lambda row: max_drawdown(curve(row))),
+        "calmar": rowwise(return_over_drawdown),
+        "win_rate": rowwise(win_rate),
+        "value_at_risk_95": rowwise(value_at_risk),
+        "expected_shortfall_95": rowwise(expected_shortfall),
+    }
