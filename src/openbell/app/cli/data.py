@@ -1,0 +1,211 @@
+"""`openbell data`: prices, members and reports into the tables, and what the quality gate found in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openbell.app.cli.words import HomeOption, JsonOption, SetOption, SettingsOption, open_home, print_json, print_table
+
+if TYPE_CHECKING:
+    from openbell.market.importing import ImportReport
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="OURS=THEIRS", help="Our column and the file's, such as close=adj_close; comma-separated or repeated."),
+]
+CalendarOption = Annotated[
+    str | None, typer.Option("--calendar", metavar="CODE", help="Exchange calendar, such as XNYS. Default: data.calendar.")
+]
+KindOption = Annotated[str, typer.Option("--kind", help="STOCK, ETF or INDEX.")]
+
+
+def _with_calendar(sets: list[str] | None, calendar: str | None) -> list[str]:
+    return [*(sets or []), *([f"data.calendar={calendar}"] if calendar else [])]
+
+
+def import_bars(
+    file: FileArgument,
+    column_map: MapOption = None,
+    calendar: CalendarOption = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="For a file of one symbol without a symbol column.")] = None,
+    kind: KindOption = "STOCK",
+    sort: Annotated[bool, typer.Option("--sort", help="Take rows that are not in order of time.")] = False,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import daily bars. Bad rows go to quarantine and are counted; the same file again changes nothing."""
+    from openbell.app.data import column_map as parsed
+    from openbell.app.data import import_file
+
+    opened = open_home(home, _with_calendar(sets, calendar), settings)
+    _tell(import_file(opened, file, columns=parsed(column_map or []), symbol=symbol, kind=kind, sort=sort), as_json)
+
+
+def import_members(
+    file: FileArgument,
+    universe: Annotated[str, typer.Option("--universe", help="What the names are members of.")] = "sp500",
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import dated index membership: `ticker,start_date,end_date`, the end exclusive."""
+    from openbell.app.data import import_file
+
+    _tell(import_file(open_home(home, sets, settings), file, universe=universe, layout="membership"), as_json)
+
+
+def import_rates(
+    file: FileArgument,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Name of the series, such as DGS10.")] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a series of rates: `date,value`."""
+    from openbell.app.data import import_file
+
+    _tell(import_file(open_home(home, sets, settings), file, symbol=symbol, layout="rates"), as_json)
+
+
+def import_sectors(
+    file: FileArgument,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import sectors: `symbol` and `sector` (GICS names as they are)."""
+    from openbell.app.data import import_file
+
+    _tell(import_file(open_home(home, sets, settings), file, layout="sectors"), as_json)
+
+
+def import_fundamentals(
+    file: FileArgument,
+    column_map: MapOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import company reports, usable from the day after their filing on (45 days after the period without a date)."""
+    from openbell.app.data import column_map as parsed
+    from openbell.app.data import import_reports
+
+    report = import_reports(open_home(home, sets, settings), file, parsed(column_map or []))
+    if as_json:
+        print_json({name: value for name, value in vars(report).items()} if hasattr(report, "__dict__") else str(report))
+        return
+    print(f"{report.name}: {report.received:,} rows, {report.stored:,} reports stored.")
+    for note in report.notes:
+        print(note)
+
+
+def fetch(
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOLS…", help="Such as AAPL MSFT.")],
+    kind: KindOption = "STOCK",
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch new bars, splits and dividends from Yahoo through yfinance; exit 3 where some symbols gave nothing."""
+    from openbell.app.data import fetch_yahoo
+    from openbell.market.providers.yahoo import raise_if_partial
+
+    report = fetch_yahoo(open_home(home, sets, settings), symbols, kind)
+    _tell(report, as_json)
+    raise_if_partial(report.failed)
+
+
+def check(
+    home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None, as_json: JsonOption = False
+) -> None:
+    """What the quality gate found in everything stored: counts and examples per rule."""
+    import polars as pl
+
+    from openbell.app.data import checked
+
+    found = checked(open_home(home, sets, settings))
+    if as_json:
+        print_json(found.to_dicts())
+        return
+    shown = found.with_columns(pl.col("examples").list.join("\n")).select("rule", "action", "rows", "symbols", "examples")
+    print_table(shown, "Quality gate")
+
+
+def list_tables(
+    home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None, as_json: JsonOption = False
+) -> None:
+    """The stored tables: rows, span, symbols."""
+    import polars as pl
+
+    from openbell.app.data import stored_tables
+
+    opened = open_home(home, sets, settings)
+    rows = stored_tables(opened)
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(pl.DataFrame(rows, infer_schema_length=None), f"Tables of {opened.path}")
+    else:
+        print(f"There are no tables in {opened.path} yet. Import some with `openbell data import bars FILE`.")
+
+
+def _tell(report: ImportReport, as_json: bool) -> None:
+    import polars as pl
+
+    found = report.counts.filter(pl.col("rows") > 0)
+    if as_json:
+        print_json(
+            {
+                "name": report.name,
+                "received": report.received,
+                "stored": report.stored,
+                "quarantined": report.quarantined,
+                "known": report.known,
+                "restated": report.restated,
+                "added": dict(report.added),
+                "rules": found.to_dicts(),
+                "notes": list(report.notes),
+                "failed": dict(report.failed),
+            }
+        )
+        return
+    print(
+        f"{report.name}: {report.received:,} bars received, {report.stored:,} stored, {report.quarantined:,} in "
+        f"quarantine, {report.known:,} known already."
+    )
+    other = {name: count for name, count in report.added.items() if name not in ("bars", "quarantine")}
+    if other:
+        print("Also written: " + ", ".join(f"{count:,} {name}" for name, count in other.items()) + ".")
+    if found.height:
+        print_table(found.select("rule", "action", "rows", "symbols", pl.col("examples").list.first().alias("example")))
+    for note in report.notes:
+        print(note)
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Prices, members and reports into the tables, and their quality.")
+    imports = typer.Typer(no_args_is_help=True, help="Import a file; every bar passes the quality gate.")
+    imports.command("bars")(import_bars)
+    imports.command("members")(import_members)
+    imports.command("rates")(import_rates)
+    imports.command("sectors")(import_sectors)
+    imports.command("fundamentals")(import_fundamentals)
+    group.add_typer(imports, name="import")
+    fetches = typer.Typer(no_args_is_help=True, help="Fetch new bars from a source on the network.")
+    fetches.command("yahoo")(fetch)
+    group.add_typer(fetches, name="fetch")
+    group.command("check")(check)
+    group.command("list")(list_tables)
+    app.add_typer(group, name="data")
