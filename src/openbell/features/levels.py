@@ -128,12 +128,12 @@ def channel_position(window: int) -> pl.Expr:
     return position(close, lowest(close, window), highest(close, window))
 
 
-@feature(unit="sessions, at most 59")
-def sessions_since_high_60() -> pl.Expr:
-    """Sessions since the highest close of the last 60.
+@feature(unit="sessions, at most 60")
+def sessions_since_new_high() -> pl.Expr:
+    """Sessions since the close last was the highest of 60, at most 60.
 
     References
     ----------
     Chande and Kroll (1994), The New Technical Trader (Aroon).
     """
-    return pl.when(close.rolling_max(60).is_not_null()).then(rows_since(close >= close.rolling_max(60), 59))
+    return pl.when(close.rolling_max(60).is_not_null()).then(rows_since(close >= close.rolling_max(60), 60))

@@ -99,7 +99,8 @@ def crisis_indicator() -> pl.Expr:
     """
     drawdown = ratio(close, highest(close, 200)) - 1.0
     wilder = ratio(standard_deviation(log_return, 20), standard_deviation(log_return, 100))
-    return ((drawdown < -0.20) & (wilder > 1.5)).cast(pl.Float64)
+    # Without both there is no answer: "false and unknown" would otherwise count as false.
+    return pl.when((drawdown + wilder).is_not_null()).then(((drawdown < -0.20) & (wilder > 1.5)).cast(pl.Float64))
 
 
 @feature(unit="0 or 1")
@@ -111,4 +112,5 @@ def recovery_indicator() -> pl.Expr:
     Pagan and Sossounov (2003), Journal of Applied Econometrics 18, 23-46.
     """
     drawdown = ratio(close, highest(close, 200)) - 1.0
-    return ((drawdown < -0.10) & (returns(20) > 0.05)).cast(pl.Float64)
+    risen = returns(20)
+    return pl.when((drawdown + risen).is_not_null()).then(((drawdown < -0.10) & (risen > 0.05)).cast(pl.Float64))

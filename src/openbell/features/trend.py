@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import polars as pl
 
 from openbell.core.declare import feature
@@ -44,7 +46,7 @@ def sma_alignment() -> pl.Expr:
     """
     means = [sma(close, window) for window in (5, 10, 20, 50, 200)]
     rising = means[0] > means[1]
-    for faster, slower in zip(means[1:], means[2:], strict=False):
+    for faster, slower in itertools.pairwise(means[1:]):
         rising = rising & (faster > slower)
     return pl.when(means[-1].is_not_null()).then(rising.cast(pl.Float64))
 

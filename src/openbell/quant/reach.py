@@ -10,7 +10,7 @@ import functools
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -90,24 +90,29 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Offsets of the rows touched, relative to the row itself: `first` is at most `last`."""
+    """Offsets of the rows touched, relative to the row itself: `first` is at most `last`; a literal touches none."""
 
     first: int = 0
     last: int = 0
     recursive: bool = False
     negative: tuple[int, ...] = ()
+    is_literal: bool = False
 
     def moved(self, rows: int) -> _Span:
         negative = (*self.negative, rows) if rows < 0 else self.negative
-        return _Span(self.first - rows, self.last - rows, self.recursive, negative)
+        return replace(self, first=self.first - rows, last=self.last - rows, negative=negative)
 
     def widened(self, rows: int, *, recursive: bool = False) -> _Span:
-        return _Span(self.first - rows, self.last, self.recursive or recursive, self.negative)
+        return replace(self, first=self.first - rows, recursive=self.recursive or recursive)
+
+
+_LITERAL = _Span(is_literal=True)
 
 
 def _joined(spans: list[_Span]) -> _Span:
+    spans = [span for span in spans if not span.is_literal]
     if not spans:
-        return _Span()
+        return _LITERAL
     return _Span(
         min(span.first for span in spans),
         max(span.last for span in spans),
@@ -116,8 +121,21 @@ def _joined(spans: list[_Span]) -> _Span:
     )
 
 
-def tree(expression: pl.Expr) -> Node:
-    """The expression as Polars serialises it, parsed."""
+def tree(expression: pl.Expr) -> dict[str, Node]:
+    """What `expression` is made of: its own tree, and those of the shared columns it stands on, by name."""
+    trees = {"": _parsed(expression)}
+    waiting = [expression]
+    while waiting:
+        for name in waiting.pop().meta.root_names():
+            defined = SHARED.get(name, FILED.get(name))
+            if defined is not None and name not in trees:
+                trees[name] = _parsed(defined)
+                waiting.append(defined)
+    return trees
+
+
+def _parsed(expression: pl.Expr) -> Node:
+    """The expression as Polars serialises it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return json.loads(expression.meta.serialize(format="json"))
@@ -171,38 +189,45 @@ def _filled(strategy: Any, inside: _Span) -> _Span:
     raise LeakFound(f"`fill_null` with the {kind} of a whole column reads rows to come.")
 
 
+def _named(node: Node) -> tuple[str, Any]:
+    """Name and options of a function, which Polars writes as a word or as a word with its options."""
+    if isinstance(node, str):
+        return node, None
+    ((name, options),) = node.items()
+    return name, options
+
+
 def _function(body: Mapping[str, Any]) -> _Span:
-    function, inputs = body["function"], body["input"]
-    kind, options = next(iter(function.items())) if isinstance(function, dict) else (function, None)
+    inputs: list[Node] = body["input"]
+    kind, options = _named(body["function"])
     if kind in ("Shift", "ShiftAndFill", "Diff"):
-        by = _literal(inputs[1], kind)
-        inside = _walk(inputs[0])
-        if kind == "Diff":
-            return _joined([inside, inside.moved(by)])
-        return inside.moved(by)
+        return _shifted(kind, options, inputs)
     inside = _joined([_walk(each) for each in inputs])
-    if kind in ROW_FUNCTIONS:
+    detail = _named(options)[0] if kind in ("Boolean", "TemporalExpr") else ""
+    if kind in ROW_FUNCTIONS or detail in ROW_TESTS or detail in TEMPORAL:
         return inside
-    if kind == "Boolean":
-        test = options if isinstance(options, str) else next(iter(options))
-        if test in ROW_TESTS:
-            return inside
-        raise _refusal(f"Boolean.{test}")
     if kind == "RollingExpr":
-        rolled = options["function"]
-        return _rolling(options["options"], rolled if isinstance(rolled, str) else next(iter(rolled)), inside)
+        return _rolling(options["options"], _named(options["function"])[0], inside)
     if kind in EXPONENTIAL:
         return _exponential(options["options"], kind, inside)
     if kind == "FillNullWithStrategy":
         return _filled(options, inside)
-    if kind == "TemporalExpr" and (options if isinstance(options, str) else next(iter(options))) in TEMPORAL:
-        return inside
-    raise _refusal(kind)
+    raise _refusal(f"{kind}.{detail}" if detail else kind)
+
+
+def _shifted(kind: str, options: Any, inputs: list[Node]) -> _Span:
+    by = _literal(inputs[1], kind)
+    inside = _walk(inputs[0])
+    if kind == "Diff":
+        if options != "Ignore":
+            raise DeclarationError("`diff` that drops its nulls moves rows out of their order.")
+        return _joined([inside, inside.moved(by)])
+    return _joined([inside.moved(by), *(_walk(each) for each in inputs[2:])])
 
 
 @functools.cache
 def _defined_span(column: str) -> _Span:
-    return _walk(tree(SHARED[column] if column in SHARED else FILED[column]))
+    return _walk(_parsed(SHARED[column] if column in SHARED else FILED[column]))
 
 
 def _walk(node: Node) -> _Span:
@@ -212,7 +237,7 @@ def _walk(node: Node) -> _Span:
     if kind == "Column":
         return _defined_span(body) if body in SHARED or body in FILED else _Span()
     if kind == "Literal":
-        return _Span()
+        return _LITERAL
     if kind == "Alias":
         return _walk(body[0])
     if kind == "Cast":
@@ -237,7 +262,7 @@ def reach(expression: pl.Expr) -> Reach:
     LeakFound : for a centred window, reverse, back-fill, whole-column aggregate, Python function or computed shift.
     DeclarationError : for a function without a bounded look-back, and for any that is not on the allow-list.
     """
-    span = _walk(tree(expression))
+    span = _walk(_parsed(expression))
     return Reach(1 - min(span.first, 0), max(span.last, 0), span.recursive, span.negative)
 
 

@@ -20,7 +20,7 @@ from openbell.research.grid import Grid, lacking_fields, session_grid
 
 #: Largest error on the declared look-back, in standard deviations of the feature: finite windows, and recursions.
 FINITE_TOLERANCE, RECURSIVE_TOLERANCE = 1e-9, 1e-6
-STATIC, CAUSALITY, LOOKBACK = "static", "causality", "look-back"
+STATIC, CAUSALITY, LOOKBACK, OFF = "static", "causality", "look-back", "switched off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class AuditResult:
 
     Attributes
     ----------
-    proof : ``static`` (the tree of the expression), ``causality`` (the future removed) or ``look-back``.
+    proof : ``static`` (the tree of the expression), ``causality`` (the future removed) , ``look-back``, or ``switched off``
+        for a feature whose columns the data lack, which no data can prove anything about.
     compared : values compared. worst : the largest difference found, in standard deviations of the feature.
     where : symbol and session of the first failure. detail : a sentence.
     """
@@ -80,7 +81,7 @@ def audit_features(
     sessions: Sessions,
     features: Sequence[Feature],
     *,
-    as_of: dt.datetime,
+    as_of: dt.datetime | None = None,
     symbols: Sequence[str] | None = None,
     names: int = 10,
     cuts: int = 20,
@@ -97,7 +98,7 @@ def audit_features(
 
     Parameters
     ----------
-    as_of : the data are what was known then. symbols : None draws `names` of them. seed : of the cuts and the names.
+    as_of : the data are what was known then; None: all there are. symbols : None draws `names` of them. seed : of the cuts and the names.
 
     Returns
     -------
@@ -105,12 +106,12 @@ def audit_features(
         For each feature the static result, then causality and look-back where the data have its columns.
     """
     rng = np.random.default_rng(seed)
-    view = View(tables, as_of, sessions)
+    view = View(tables, as_of or sessions.closes[-1], sessions)
     lacking, columns = lacking_fields(view), filings.filing_columns(view)
     results = static_results(features)
     refused = {each.feature for each in results if not each.passed}
     sound, switched_off = possible_features([each for each in features if each.name not in refused], lacking, columns)
-    results += [AuditResult(name, CAUSALITY, True, f"Switched off: {why}") for name, why in switched_off.items()]
+    results += [AuditResult(name, OFF, True, f"Not proven, because it is switched off: {why}") for name, why in switched_off.items()]
     grid = session_grid(view, symbols=_drawn(view, symbols, names, rng))
     chosen = _cuts(grid, view, cuts, rng, lead_minutes)
     tested = [each for each in features if each.name not in switched_off]
