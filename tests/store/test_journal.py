@@ -244,7 +244,7 @@ def test_a_record_rewritten_with_its_own_new_hash_is_found_by_the_next(journal):
             record.previous}  # fmt: skip
     forged = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     tamper(journal, f"UPDATE journal SET payload = '{{}}', hash = '{forged}' WHERE seq = 3")
-    with pytest.raises(IntegrityBroken, match="Record 4 .* it follows"):
+    with pytest.raises(IntegrityBroken, match=r"Record 4 .* it follows"):
         journal.verify()
 
 
@@ -255,6 +255,24 @@ def test_a_tail_cut_together_with_the_head_is_seen_only_from_an_anchor(journal):
     tamper(journal, "DELETE FROM journal WHERE seq = 5", f"UPDATE journal_head SET records = 4, hash = '{fourth}'")
     assert journal.verify() == 4
     assert journal.head != anchor
+
+
+def test_a_reader_keeps_its_picture_while_others_append(journal_url):
+    """`verify` reads the head and then the records: what is appended between the two must not look like a break."""
+    with Journal.open(journal_url) as journal, Journal.open(journal_url) as other:
+        filled(journal)
+        question = sa.text("SELECT count(*) FROM journal")
+        with journal.database.reading() as connection:
+            before = connection.execute(question).scalar()
+            other.append("a", {}, at=AT)
+            assert connection.execute(question).scalar() == before
+        assert journal.verify() == before + 1
+
+
+def test_an_error_of_the_driver_does_not_carry_the_payload(journal):
+    with pytest.raises(sa.exc.DBAPIError) as failure, journal.database.engine.connect() as connection:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:payload)"), {"payload": "hunter2"})
+    assert "hunter2" not in str(failure.value)
 
 
 def test_there_is_no_verb_that_changes_or_removes_a_record():

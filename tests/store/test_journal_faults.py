@@ -215,7 +215,7 @@ def test_a_database_of_an_older_revision_is_migrated(journal_url, monkeypatch):
 def test_a_database_of_a_newer_openbell_is_refused(journal_url):
     with Journal.open(journal_url) as journal, journal.database.writing() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StorageFailed, match="revision `9999`.*A newer Openbell may have written it"):
+    with pytest.raises(StorageFailed, match=r"revision `9999`.*A newer Openbell may have written it"):
         Journal.open(journal_url)
 
 
@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path):
         def small(raw, _):
             raw.execute(f"PRAGMA max_page_count = {pages + 2}")
 
-        with pytest.raises(StorageFailed, match="is full. Free some space and run it again; nothing was half-written"):
+        with pytest.raises(StorageFailed, match=r"is full. Free some space and run it again; nothing was half-written"):
             journal.append_many([Entry("a", {"text": "x" * 1000}, AT) for _ in range(100)])
         assert journal.verify() == 1
 

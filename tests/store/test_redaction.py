@@ -9,7 +9,9 @@ def test_names_of_secrets(key):
     assert seems_secret(key)
 
 
-@pytest.mark.parametrize("key", ["key", "tokenized", "secretary", "KEY", "PASS", "monkey", "keyword", "idempotency_key"])
+@pytest.mark.parametrize(
+    "key", ["key", "tokenized", "secretary", "KEY", "PASS", "monkey", "keyword", "idempotency_key"]
+)
 def test_names_that_are_none(key):
     assert not seems_secret(key)
 
@@ -33,8 +35,12 @@ def test_a_secret_is_refused_by_its_place_and_not_shown(payload, place):
 
 
 def test_what_is_hidden_or_no_text_passes():
-    refuse_secrets({"password": "***", "token": None, "tokens": 12, "secret": True, "api_key": "", "url": "a://u:***@h"})
-    refuse_secrets({"weights": {"KEY": 0.1, "PASS": 0.2}, "key": "order-1", "why": "bearer of news", "at": "10:15@open"})
+    refuse_secrets(
+        {"password": "***", "token": None, "tokens": 12, "secret": True, "api_key": "", "url": "a://u:***@h"}
+    )
+    refuse_secrets(
+        {"weights": {"KEY": 0.1, "PASS": 0.2}, "key": "order-1", "why": "bearer of news", "at": "10:15@open"}
+    )
 
 
 def test_keys_that_would_fall_together_are_refused():

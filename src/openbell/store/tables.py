@@ -56,9 +56,7 @@ class Tables:
         """Whether `name` has been appended to; a table appended to with no rows exists."""
         return name in self._tables()
 
-    def scan(
-        self, name: str, *, first: dt.date | None = None, known_by: dt.datetime | None = None
-    ) -> pl.LazyFrame:
+    def scan(self, name: str, *, first: dt.date | None = None, known_by: dt.datetime | None = None) -> pl.LazyFrame:
         """The rows of the table `name`, in no promised order.
 
         Parameters
