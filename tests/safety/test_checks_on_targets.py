@@ -212,3 +212,24 @@ def test_trims_that_a_cap_demands_are_not_held_back(verdict, situation, name) ->
     assert verdict("rebalance_threshold", given).outcome is SHRINK
     trimmed = given.of_decision(details={"cap_trims": ["A"]})
     assert verdict("rebalance_threshold", trimmed).outcome is ALLOW
+
+
+def test_a_sale_too_small_to_trade_gives_way_to_smaller_purchases(verdict, situation, name) -> None:
+    """Targets of 30 %, but A's and B's trims of 50 USD are left out while C is bought: after the trades 30.1 %."""
+    rows = {
+        "A": name(0.1000, shares=1005, price=10.0, sector="Tech"),
+        "B": name(0.1000, shares=1005, price=10.0, sector="Tech"),
+        "C": name(0.1000, shares=900, price=10.0, sector="Tech"),
+    }
+    given = situation(rows, cash=100_000.0 - 29_100.0, min_trade_usd=100.0)
+    assert given.decision.trades.select("symbol", "shares").rows() == [("C", 100)]
+    said = verdict("sector_cap", given)
+    assert said.outcome is SHRINK
+    assert said.by_symbol == {"C": pytest.approx(0.9)}
+
+
+def test_what_is_sold_out_counts_as_held(verdict, situation, name) -> None:
+    """33 % of a sector held in A alone; A is sold and B bought: 31 % is a reduction, carried and not raised."""
+    rows = {"A": name(0.0, shares=330, sector="Tech"), "B": name(0.31, sector="Tech")}
+    aimed = situation(rows, cash=67_000.0, trade=False)
+    assert verdict("sector_cap", aimed).outcome is ALLOW

@@ -83,9 +83,7 @@ def test_rolling_sharpe_on_every_kind_of_curve(verdict, situation, name, equity,
 def test_rolling_sharpe_by_hand(verdict, situation, name) -> None:
     returns = 0.002 + 0.01 * np.resize([1.0, -1.0], 30)
     said = verdict("rolling_sharpe", situation({"A": name(0.1)}, equity=wave(0.002)))
-    assert said.measured["rolling_sharpe"] == pytest.approx(
-        np.mean(returns) / np.std(returns, ddof=1) * math.sqrt(252)
-    )
+    assert said.measured["rolling_sharpe"] == pytest.approx(np.mean(returns) / np.std(returns, ddof=1) * math.sqrt(252))
 
 
 def test_the_false_alarm_rate_is_what_is_claimed() -> None:

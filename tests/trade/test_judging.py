@@ -306,3 +306,13 @@ def test_every_order_holds_every_constraint(market, seed: int) -> None:
         before = sum(shares.get(symbol, 0) * prices[symbol] for symbol in inside) / value
         now = sum(after.get(symbol, 0) * prices[symbol] for symbol in inside) / value
         assert now <= max(0.30, before) + 1e-9
+
+
+def test_small_trades_left_out_do_not_block_a_sector(market) -> None:
+    """Found on real prices of 2020-10-01: two trims below 100 USD left a sector at 30.1 % beside a purchase in it."""
+    sectors = dict.fromkeys("ABC", "Tech") | {"D": "Energy"}
+    here = market(dict.fromkeys("ABCD", 10.0), sectors)
+    held = book(70_900.0, {"A": 1005, "B": 1005, "C": 900}, price=10.0)
+    one = judged(CHECKS.values(), decision({"A": 0.10, "B": 0.10, "C": 0.10, "D": 0.10}), held, here)
+    assert not one.blocked, [v.why for v in one.verdicts]
+    assert dict(one.trades.select("symbol", "shares").rows()) == {"C": 90, "D": 1_000}
