@@ -9,8 +9,8 @@ import pytest
 from openbell.core.declare import Feature
 from openbell.research.compute import evaluated
 
-for _folder in ("features", "research"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "features"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "research"))
 
 from feature_bars import declared, one_symbol
 from memory_tables import random_walk

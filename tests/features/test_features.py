@@ -6,10 +6,9 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from feature_bars import declared, one_symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from feature_bars import declared, one_symbol
 from memory_tables import random_walk
 
 from openbell.quant.reach import feature_reach, lookback

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from memory_tables import random_walk
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import stats
-
-from memory_tables import random_walk
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "research"))
 from memory_tables import MemoryTables, market, view_of
 
-from openbell.core.declare import collect
 from openbell.core.declare import Label as Declared
+from openbell.core.declare import collect
 from openbell.labels import forward
 from openbell.quant.reach import label_reach
 from openbell.research.compute import label_rows
@@ -90,9 +90,11 @@ def test_a_missing_session_counts_as_a_session():
 def test_a_restated_bar_makes_the_outcome_known_later():
     """The moment is derived from the rows touched: a correction of the entry's bar counts, not only the last bar."""
     late = dt.datetime(2010, 6, 1, tzinfo=dt.UTC)
-    restated = TABLES.frames["bars"].filter(
-        (pl.col("symbol") == "S0") & (pl.col("session") == CALENDAR.dates[31])
-    ).with_columns(pl.lit(late).cast(pl.Datetime("us", "UTC")).alias("known_at"), pl.col("open") * 1.01)
+    restated = (
+        TABLES.frames["bars"]
+        .filter((pl.col("symbol") == "S0") & (pl.col("session") == CALENDAR.dates[31]))
+        .with_columns(pl.lit(late).cast(pl.Datetime("us", "UTC")).alias("known_at"), pl.col("open") * 1.01)
+    )
     tables = MemoryTables({"bars": pl.concat([TABLES.frames["bars"], restated])})
     rows = rows_of(tables)
     assert rows[f"{RETURN_5.name}_known_at"][30] == late

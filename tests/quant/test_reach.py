@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from openbell.core.declare import feature, label
 from openbell.core.errors import DeclarationError, LeakFound
-from openbell.quant.expressions import SHARED, close, ema, high, log_return, low, memory, shared, sma, true_range, wilder
+from openbell.quant.expressions import (
+    SHARED,
+    close,
+    ema,
+    high,
+    log_return,
+    low,
+    memory,
+    shared,
+    sma,
+    true_range,
+    wilder,
+)
 from openbell.quant.indicators import adx_14
 from openbell.quant.reach import feature_reach, label_reach, lookback, reach, tree
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-for _folder in ("features", "research"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "features"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "research"))
 from feature_bars import declared
 from memory_tables import MemoryTables, market, view_of
 
@@ -61,10 +61,15 @@ def test_one_day_reads_only_the_rows_it_needs():
     needed = rows_needed(ALL)
     assert 600 < needed < 1000
     poisoned = TABLES.frames["bars"].with_columns(
-        pl.when(pl.col("session") < CALENDAR.dates[1099 - needed + 1]).then(pl.lit(1e-3)).otherwise("close").alias("close")
+        pl.when(pl.col("session") < CALENDAR.dates[1099 - needed + 1])
+        .then(pl.lit(1e-3))
+        .otherwise("close")
+        .alias("close")
     )
     honest = feature_rows(view_of(TABLES, CALENDAR), ALL, first=day, last=day).frame
-    assert feature_rows(view_of(MemoryTables({"bars": poisoned}), CALENDAR), ALL, first=day, last=day).frame.equals(honest)
+    assert feature_rows(view_of(MemoryTables({"bars": poisoned}), CALENDAR), ALL, first=day, last=day).frame.equals(
+        honest
+    )
 
 
 def test_keys_order_and_types():
@@ -115,12 +120,17 @@ def test_a_reused_ticker_years_apart_is_one_grid_without_memory():
     view = view_of(MemoryTables({"bars": TABLES.frames["bars"].filter(keep)}), CALENDAR)
     rows = feature_rows(view, ALL, symbols=["S0"]).frame
     assert rows.height == 300
-    assert rows.filter(pl.col("session") == CALENDAR.dates[900]).select("return_200d", "sma_5", "rsi_14").row(0) == (None,) * 3
+    assert (
+        rows.filter(pl.col("session") == CALENDAR.dates[900]).select("return_200d", "sma_5", "rsi_14").row(0)
+        == (None,) * 3
+    )
 
 
 def test_bars_on_days_without_a_session_are_said():
     extra = TABLES.frames["bars"].head(1).with_columns(pl.lit(dt.date(2010, 1, 9)).alias("session"))
-    rows = feature_rows(view_of(MemoryTables({"bars": pl.concat([TABLES.frames["bars"], extra])}), CALENDAR), [RETURN_1])
+    rows = feature_rows(
+        view_of(MemoryTables({"bars": pl.concat([TABLES.frames["bars"], extra])}), CALENDAR), [RETURN_1]
+    )
     assert rows.frame.height == 3300
     assert "1 bars lie on days that are no session" in rows.notes[0]
     assert "S0 on 2010-01-09" in rows.notes[0]
@@ -144,9 +154,7 @@ def test_fabricated_ranges_are_rejected(fake):
     price = {"single": pl.col("close"), "fixed": pl.col("close") * 1.01, "copied": pl.col("close")}[fake]
     where = share if fake != "copied" else pl.lit(True)
     fields = ("open", "high", "low") if fake == "single" else ("high",)
-    bars = TABLES.frames["bars"].with_columns(
-        pl.when(where).then(price).otherwise(name).alias(name) for name in fields
-    )
+    bars = TABLES.frames["bars"].with_columns(pl.when(where).then(price).otherwise(name).alias(name) for name in fields)
     view = view_of(MemoryTables({"bars": bars}), CALENDAR)
     assert "the ranges are made up" in lacking_fields(view)["high"]
     off = feature_rows(view, ALL).switched_off
@@ -174,9 +182,9 @@ def test_not_finite_is_null_and_counted():
 
 def test_refusals():
     view = view_of(TABLES, CALENDAR)
-    with pytest.raises(LeakFound, match="`it`.*negative shift of -1"):
+    with pytest.raises(LeakFound, match=r"`it`.*negative shift of -1"):
         feature_rows(view, [made(close.shift(-1))])
-    with pytest.raises(DeclarationError, match="`it` reads `clsoe`.*Did you mean `close`"):
+    with pytest.raises(DeclarationError, match=r"`it` reads `clsoe`.*Did you mean `close`"):
         feature_rows(view, [made(pl.col("clsoe"))])
     with pytest.raises(DeclarationError, match="reads `chains`"):
         feature_rows(view, [made(close, reads="chains")])

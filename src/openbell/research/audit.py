@@ -15,7 +15,7 @@ from openbell.core.time import Sessions
 from openbell.core.view import Tables, View
 from openbell.quant.reach import feature_reach, lookback
 from openbell.research import filings
-from openbell.research.compute import Plan, evaluated, possible_features
+from openbell.research.compute import Plan, evaluated, possible_features, rows_needed
 from openbell.research.grid import Grid, lacking_fields, session_grid
 
 #: Largest error on the declared look-back, in standard deviations of the feature: finite windows, and recursions.
@@ -29,8 +29,8 @@ class AuditResult:
 
     Attributes
     ----------
-    proof : ``static`` (the tree of the expression), ``causality`` (the future removed) , ``look-back``, or ``switched off``
-        for a feature whose columns the data lack, which no data can prove anything about.
+    proof : ``static`` (the tree of the expression), ``causality`` (the future removed), ``look-back``, or
+        ``switched off`` for a feature whose columns the data lack, of which nothing can be proven.
     compared : values compared. worst : the largest difference found, in standard deviations of the feature.
     where : symbol and session of the first failure. detail : a sentence.
     """
@@ -98,7 +98,8 @@ def audit_features(
 
     Parameters
     ----------
-    as_of : the data are what was known then; None: all there are. symbols : None draws `names` of them. seed : of the cuts and the names.
+    as_of : the data are what was known then; None: all there are. symbols : None draws `names` of them.
+    cuts : decisions drawn. seed : of the cuts and the names.
 
     Returns
     -------
@@ -111,11 +112,14 @@ def audit_features(
     results = static_results(features)
     refused = {each.feature for each in results if not each.passed}
     sound, switched_off = possible_features([each for each in features if each.name not in refused], lacking, columns)
-    results += [AuditResult(name, OFF, True, f"Not proven, because it is switched off: {why}") for name, why in switched_off.items()]
+    results += [
+        AuditResult(name, OFF, True, f"Not proven, because it is switched off: {why}")
+        for name, why in switched_off.items()
+    ]
     grid = session_grid(view, symbols=_drawn(view, symbols, names, rng))
     chosen = _cuts(grid, view, cuts, rng, lead_minutes)
     tested = [each for each in features if each.name not in switched_off]
-    plan = Plan(view, tested, lead_minutes=lead_minutes)
+    plan = Plan(view, tested, rows_needed(sound), lead_minutes=lead_minutes)
     full = _rows(plan, grid)
     results += _causality(tables, view, tested, grid, full, chosen, lead_minutes)
     return results + _lookbacks(tables, view, sound, grid, full, chosen, lead_minutes)
@@ -137,7 +141,7 @@ def _cuts(
     if found.is_empty():
         raise DataMissing(f"There is no bar before a decision known at {view.as_of}; there is nothing to audit.")
     drawn = rng.choice(found.height, size=min(cuts, found.height), replace=False)
-    return found[np.sort(drawn).tolist()].rows()
+    return [(number, moment) for number, moment in found[np.sort(drawn).tolist()].rows()]
 
 
 def _rows(plan: Plan, grid: Grid) -> pl.DataFrame:

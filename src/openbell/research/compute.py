@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -162,7 +163,7 @@ def _groups(names: Sequence[str], size: int) -> Iterator[list[str]]:
 
 
 def _empty(features: Sequence[Feature], dtype: type[pl.DataType]) -> pl.DataFrame:
-    keys = {"session": pl.Date, "symbol": pl.String, "known_at": MOMENT}
+    keys: dict[str, Any] = {"session": pl.Date, "symbol": pl.String, "known_at": MOMENT}
     return pl.DataFrame(schema={**keys, **{each.name: dtype for each in features}})
 
 
