@@ -33,6 +33,16 @@ SMALL = {
 HONEST = {"openbell positions reconcile": {0, 1}}
 
 
+#: Small files of the kinds that the documents import.
+FILES = {
+    "positions.csv": "symbol,shares\nN01,10\nCASH,99000\n",
+    "config.yaml": "live:\n  max_position_pct: 0.12\n",
+    "members.csv": "ticker,start_date,end_date\nN01,2018-01-02,\nN02,2018-01-02,2019-06-03\n",
+    "sectors.csv": "symbol,sector\nN01,Energy\nN02,Utilities\n",
+    "rates.csv": "date,value\n2020-03-12,0.88\n2020-03-13,0.94\n",
+}
+
+
 def _commands(text):
     for block in re.findall(r"```(?:console|sh)\n(.*?)```", text, flags=re.DOTALL):
         for line in block.splitlines():
@@ -55,25 +65,40 @@ def _write_bars(path):
                 writer.writerow([f"N{name:02d}", day.isoformat(), f"{close:.4f}", int(volume)])
 
 
-def _run(command, monkeypatch, capfd):
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
+def _main(command, patch):
+    patch.setattr(sys, "argv", shlex.split(command))
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()
     with pytest.raises(SystemExit) as finished:
         cli.main()
+    return finished.value.code or 0
+
+
+def _run(command, patch, capfd):
+    code = _main(command, patch)
     said = capfd.readouterr()
-    code = finished.value.code or 0
     allowed = next((codes for start, codes in HONEST.items() if command.startswith(start)), {0})
     assert code in allowed, f"`{command}` ended with {code}:\n{said.out[-2000:]}\n{said.err[-2000:]}"
     assert "Traceback" not in said.err
 
 
+def _enter(folder, patch):
+    patch.chdir(folder)
+    for key, value in SMALL.items():
+        patch.setenv(f"OPENBELL__{key}", value)
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
+    """A folder with the files that the documents speak of, and a home that is imported and trained."""
     folder = tmp_path_factory.mktemp("documents")
     _write_bars(folder / "bars.csv")
-    (folder / "positions.csv").write_text("symbol,shares\nN01,10\nCASH,99000\n", encoding="utf-8")
-    (folder / "config.yaml").write_text("live:\n  max_position_pct: 0.12\n", encoding="utf-8")
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(folder, patch)
+        for command in ("data import bars bars.csv", "train stocks --as-of 2020-03-16"):
+            assert _main(f"openbell {command} --home home", patch) == 0
     return folder
 
 
@@ -84,11 +109,7 @@ def test_the_commands_of_a_document_run_in_their_order(root, prepared, tmp_path,
     assert commands
     folder = tmp_path / "work"
     shutil.copytree(prepared, folder)
-    monkeypatch.chdir(folder)
-    for key, value in SMALL.items():
-        monkeypatch.setenv(f"OPENBELL__{key}", value)
-    if not any("data import bars" in command for command in commands):
-        _run("openbell data import bars bars.csv --home home", monkeypatch, capfd)
+    _enter(folder, monkeypatch)
     for command in commands:
         _run(command, monkeypatch, capfd)
 
