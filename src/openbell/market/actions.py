@@ -9,11 +9,32 @@ import polars as pl
 from openbell.market.batch import ACTIONS, empty
 
 #: Ratios of splits that occur, as factors on the price; the reverse of each occurs too.
-SPLIT_RATIOS = (5 / 4, 4 / 3, 3 / 2, 2.0, 5 / 2, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
+SPLIT_RATIOS = (
+    5 / 4,
+    4 / 3,
+    3 / 2,
+    2.0,
+    5 / 2,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    7.0,
+    8.0,
+    10.0,
+    12.0,
+    15.0,
+    20.0,
+    25.0,
+    30.0,
+    40.0,
+    50.0,
+)
 #: How near to one of them a factor must be to be called a split and not a distribution.
 SPLIT_TOLERANCE = 1e-3
-#: Rounding to so many decimals is looked for; a price with more is taken as a binary number.
-DECIMALS = (0, 1, 2, 3, 4, 5, 6)
+#: Rounding to so many decimals is looked for; a price with more is taken as a binary number, one with fewer as cents.
+DECIMALS = (2, 3, 4, 5, 6)
+CENT = 0.005
 #: Yahoo multiplies single-precision factors, so that its adjusted closes carry about 3e-6 of noise (measured).
 NOISE = 4e-6
 
@@ -37,8 +58,12 @@ def factors(bars: pl.DataFrame) -> pl.DataFrame:
     before = [pl.col(name).shift(1).over("symbol").alias(f"{name}_before") for name in ("close", "adj_close")]
     rows = rows.with_columns(*before, pl.col("session").shift(1).over("symbol").alias("previous"))
     rows = rows.with_columns(*_rounding("close"), *_rounding("adj_close"))
+    # A close in cents is the price itself; only beside adjusted closes in cents may it be a rounded one.
+    exact = (pl.col("close_rounding") >= CENT) & (pl.col("adj_close_rounding") < CENT)
+    rows = rows.with_columns(pl.when(exact).then(0.0).otherwise("close_rounding").alias("close_rounding"))
     relative = [
-        pl.col(f"{name}_rounding") * (1 / pl.col(name) + 1 / pl.col(f"{name}_before")) for name in ("close", "adj_close")
+        pl.col(f"{name}_rounding") * (1 / pl.col(name) + 1 / pl.col(f"{name}_before"))
+        for name in ("close", "adj_close")
     ]
     factor = (pl.col("adj_close") / pl.col("adj_close_before")) / (pl.col("close") / pl.col("close_before"))
     return rows.filter(pl.col("previous").is_not_null()).select(

@@ -18,9 +18,7 @@ Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 #: Bars as received; null where the source has none of a field.
 BARS: Schema = MappingProxyType({"symbol": pl.String, "session": pl.Date} | dict.fromkeys(NUMBERS, pl.Float64))
 #: Corporate actions: `factor` multiplies prices from the ex-session `session` on, so that the series is continuous.
-ACTIONS: Schema = MappingProxyType(
-    {"symbol": pl.String, "session": pl.Date, "kind": pl.String, "factor": pl.Float64}
-)
+ACTIONS: Schema = MappingProxyType({"symbol": pl.String, "session": pl.Date, "kind": pl.String, "factor": pl.Float64})
 INSTRUMENTS: Schema = MappingProxyType({"symbol": pl.String, "kind": pl.String, "sector": pl.String})
 MEMBERSHIP: Schema = MappingProxyType(
     {"universe": pl.String, "symbol": pl.String, "session": pl.Date, "member": pl.Boolean}
@@ -76,9 +74,7 @@ class Batch:
     @property
     def rows(self) -> int:
         """Rows of all parts together."""
-        return sum(
-            frame.height for frame in (self.bars, self.actions, self.instruments, self.membership, self.rates)
-        )
+        return sum(frame.height for frame in (self.bars, self.actions, self.instruments, self.membership, self.rates))
 
 
 def bars_frame(frame: pl.DataFrame) -> pl.DataFrame:
@@ -86,6 +82,11 @@ def bars_frame(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in BARS.items()
     )
+
+
+def typed(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """`frame` with the columns of `schema`, in its order and types."""
+    return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 def filled_fields(bars: pl.DataFrame) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from functools import lru_cache
 
 from openbell.core.errors import BadInput, nearest
@@ -31,7 +32,10 @@ def _sessions(exchange: str, first: dt.date, last: dt.date) -> Sessions:
     if last < first:
         raise BadInput(f"A calendar cannot end on {last} before it starts on {first}. Exchange the two dates.")
     try:
-        calendar = calendar_utils.get_calendar(exchange, start=first.isoformat(), end=last.isoformat())
+        with warnings.catch_warnings():
+            # exchange_calendars 4.13 reads `.values` of aware columns, which pandas 3.1 announces to change.
+            warnings.filterwarnings("ignore", message="Series.values returning", category=DeprecationWarning)
+            calendar = calendar_utils.get_calendar(exchange, start=first.isoformat(), end=last.isoformat())
     except errors.InvalidCalendarName as unknown:
         names = calendar_utils.get_calendar_names()
         raise BadInput(f"There is no calendar of the exchange `{exchange}`. {nearest(exchange, names)}") from unknown

@@ -88,7 +88,9 @@ def import_fundamentals(
     numeric = tuple(name for name in facts.columns if facts.schema[name] == pl.Float64)
     notes = [f"The reports of {place.name} are the first filed of each period; amendments are not in them."]
     if lagging:
-        notes.append(f"{lagging} reports have no filing date; they are used from {FILING_LAG_DAYS} days after the period on.")
+        notes.append(
+            f"{lagging} reports have no filing date; they are used from {FILING_LAG_DAYS} days after the period on."
+        )
     return FundamentalsReport(
         place.name,
         raw.height,
@@ -137,12 +139,16 @@ def _read(place: Path) -> pl.DataFrame:
 def _named(raw: pl.DataFrame, chosen: dict[str, str], path: str) -> dict[str, str]:
     for ours, theirs in chosen.items():
         if ours not in SYNONYMS or theirs not in raw.columns:
-            raise BadInput(f"The map `{ours}={theirs}` fits neither our columns nor {path}. {nearest(theirs, raw.columns)}")
+            raise BadInput(
+                f"The map `{ours}={theirs}` fits neither our columns nor {path}. {nearest(theirs, raw.columns)}"
+            )
     found = dict(chosen)
     for ours, words in SYNONYMS.items():
         fitting = [name for name in raw.columns if plain(name) in words and name not in chosen.values()]
         if ours not in found and len(fitting) > 1:
-            raise BadInput(f"In {path} the columns {', '.join(fitting)} could each be `{ours}`. Name one with `--map {ours}=COLUMN`.")
+            raise BadInput(
+                f"In {path} the columns {', '.join(fitting)} could each be `{ours}`. Name one with `--map {ours}=COLUMN`."
+            )
         if ours not in found and fitting:
             found[ours] = fitting[0]
     for ours in ("symbol", "period_end"):
@@ -163,7 +169,9 @@ def _day(column: pl.Series) -> pl.Series:
     day = text.str.replace_all("-", "").str.to_date("%Y%m%d", strict=False)
     wrong = text.filter(day.is_null() & text.is_not_null())
     if len(wrong):
-        raise BadInput(f"The column `{column.name}` holds `{wrong[0]}`, which is no date. Write YYYY-MM-DD or YYYYMMDD.")
+        raise BadInput(
+            f"The column `{column.name}` holds `{wrong[0]}`, which is no date. Write YYYY-MM-DD or YYYYMMDD."
+        )
     return day
 
 
@@ -196,7 +204,9 @@ def snapshots(rows: pl.DataFrame, *, ratios: Collection[str] | None = None, reve
     ``column``, ``symbols`` (with at least three filings and changing revenue), ``still`` (of these, where it stands
     still), ``examples``.
     """
-    schema = {"column": pl.String, "symbols": pl.Int64, "still": pl.Int64, "examples": pl.List(pl.String)}
+    schema = pl.Schema(
+        {"column": pl.String(), "symbols": pl.Int64(), "still": pl.Int64(), "examples": pl.List(pl.String())}
+    )
     names = list(ratios) if ratios is not None else [name for name in rows.columns if RATIO.search(name)]
     if not names or revenue not in rows.columns:
         return pl.DataFrame(schema=schema)
@@ -204,7 +214,9 @@ def snapshots(rows: pl.DataFrame, *, ratios: Collection[str] | None = None, reve
     for name in names:
         told = rows.drop_nulls([name, revenue]).filter(pl.col(name) != 0).sort("symbol", "period_end")
         of = told.group_by("symbol").agg(
-            pl.len().alias("filings"), pl.col(name).n_unique().alias("values"), pl.col(revenue).n_unique().alias("revenues")
+            pl.len().alias("filings"),
+            pl.col(name).n_unique().alias("values"),
+            pl.col(revenue).n_unique().alias("revenues"),
         )
         able = of.filter((pl.col("filings") >= SNAPSHOT_FILINGS) & (pl.col("revenues") >= SNAPSHOT_FILINGS))
         still = able.filter(pl.col("values") == 1).sort("symbol")

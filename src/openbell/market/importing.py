@@ -19,8 +19,9 @@ from openbell.market.quality.judging import Judgement, gate
 
 #: Sessions of stored rows before the first new one that the gate sees again: all its look-backs fit into them.
 CONTEXT_SESSIONS = 150
-#: Numbers of one row that differ by less, relatively, are the same number received twice.
-SAME = 1e-9
+#: Numbers of one row that differ by less, relatively, are the same number received twice: a source that keeps single
+#: precision tells a price by 1e-7 otherwise after a split.
+SAME = 2e-6
 KEY = ["symbol", "session"]
 
 
@@ -215,9 +216,7 @@ def _implied(batch: Batch, bars: pl.DataFrame, stored: recording.Stored, session
     return pl.concat([new, _corrected(rows, bars, stored, sessions)])
 
 
-def _corrected(
-    rows: pl.DataFrame, bars: pl.DataFrame, stored: recording.Stored, sessions: Sessions
-) -> pl.DataFrame:
+def _corrected(rows: pl.DataFrame, bars: pl.DataFrame, stored: recording.Stored, sessions: Sessions) -> pl.DataFrame:
     """Stored distributions whose factor the batch now tells otherwise, between two neighbouring sessions."""
     if stored.bars.is_empty():
         return pl.DataFrame(schema=dict(ACTIONS))
@@ -227,10 +226,14 @@ def _corrected(
     told = told.filter(pl.col("number").cast(pl.Int64) - pl.col("number_previous").cast(pl.Int64) == 1)
     held = stored.actions.filter(pl.col("kind") == "distribution").select(*KEY, pl.col("factor").alias("held"))
     split = stored.actions.filter(pl.col("kind") == "split").select(*KEY, pl.col("factor").alias("split"))
-    told = told.join(held, on=KEY, how="left").join(split, on=KEY, how="left").with_columns(pl.col("held").fill_null(1.0))
+    told = (
+        told.join(held, on=KEY, how="left").join(split, on=KEY, how="left").with_columns(pl.col("held").fill_null(1.0))
+    )
     # Stated splits stay; what is left of the factor is the distribution.
     left = pl.col("factor") / pl.col("split").fill_null(1.0)
-    changed = told.with_columns(left.alias("left")).filter((pl.col("left") / pl.col("held") - 1).abs() > 4 * pl.col("noise"))
+    changed = told.with_columns(left.alias("left")).filter(
+        (pl.col("left") / pl.col("held") - 1).abs() > 4 * pl.col("noise")
+    )
     silent = (changed["left"] - 1).abs() <= changed["noise"]
     return changed.with_columns(pl.when(silent).then(1.0).otherwise(pl.col("left")).alias("factor")).select(
         "symbol", "session", pl.lit("distribution").alias("kind"), "factor"

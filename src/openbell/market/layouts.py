@@ -54,7 +54,9 @@ def columns(names: Sequence[str], chosen: Mapping[str, str] | None = None, *, pa
         if ours not in SYNONYMS:
             raise BadInput(f"The map names `{ours}`, which is no column of bars. {nearest(ours, SYNONYMS)}")
         if theirs not in names:
-            raise BadInput(f"The map takes `{ours}` from `{theirs}`, which {path} does not have. {nearest(theirs, names)}")
+            raise BadInput(
+                f"The map takes `{ours}` from `{theirs}`, which {path} does not have. {nearest(theirs, names)}"
+            )
     free = [name for name in names if name not in chosen.values()]
     found = dict(chosen)
     for ours, words in SYNONYMS.items():

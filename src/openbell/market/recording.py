@@ -99,7 +99,9 @@ class Stamp:
         it: then nobody could have acted on it before now.
         """
         spans = pl.concat([stored.bars.select(KEY), stored.quarantine.select(KEY)])
-        ends = spans.group_by("symbol").agg(pl.col("session").min().alias("begun"), pl.col("session").max().alias("last"))
+        ends = spans.group_by("symbol").agg(
+            pl.col("session").min().alias("begun"), pl.col("session").max().alias("last")
+        )
         rows = good.join(self._closes(), on="session", how="left", maintain_order="left")
         rows = rows.join(ends, on="symbol", how="left", maintain_order="left")
         late = pl.col("session").is_between("begun", "last").fill_null(False)
@@ -148,7 +150,9 @@ class Stamp:
         news = news.join(silent, on=list(INSTRUMENTS), how="anti", nulls_equal=True, maintain_order="left")
         first = bars.group_by("symbol").agg(pl.col("session").min())
         rows = news.join(first, on="symbol", how="left", maintain_order="left")
-        rows = rows.join(held.select("symbol", pl.lit(True).alias("held")), on="symbol", how="left", maintain_order="left")
+        rows = rows.join(
+            held.select("symbol", pl.lit(True).alias("held")), on="symbol", how="left", maintain_order="left"
+        )
         start = pl.when(pl.col("held").is_null()).then(_midnight("session"))
         known = pl.coalesce(start, pl.lit(self.at, dtype=MOMENT)).cast(MOMENT)
         return rows.select(*INSTRUMENTS, known.alias("known_at"), pl.lit(self.source).alias("source"))
@@ -157,7 +161,9 @@ class Stamp:
         """New membership events, known from the start of their day on, so that a decision before its open sees them."""
         held = _latest(tables, "membership", ["universe", *KEY], MEMBERSHIP, pl.lit(True))
         news = batch.membership.join(held, on=list(MEMBERSHIP), how="anti", maintain_order="left")
-        changed = news.join(held.select("universe", *KEY, pl.lit(True).alias("held")), on=["universe", *KEY], how="left")
+        changed = news.join(
+            held.select("universe", *KEY, pl.lit(True).alias("held")), on=["universe", *KEY], how="left"
+        )
         known = pl.when(pl.col("held").is_null()).then(_midnight("session")).otherwise(pl.lit(self.at, dtype=MOMENT))
         return changed.select(*MEMBERSHIP, known.cast(MOMENT).alias("known_at"), pl.lit(self.source).alias("source"))
 
@@ -171,7 +177,9 @@ class Stamp:
         after = after.join_asof(closes, left_on="from", right_on="next", strategy="forward")
         known = pl.when(pl.col("held").is_null()).then("close_at").otherwise(pl.lit(self.at, dtype=MOMENT))
         known = pl.coalesce(known, pl.lit(self.at, dtype=MOMENT)).cast(MOMENT)
-        return after.select(*RATES, known.alias("known_at"), pl.lit(self.source).alias("source")).sort("name", "session")
+        return after.select(*RATES, known.alias("known_at"), pl.lit(self.source).alias("source")).sort(
+            "name", "session"
+        )
 
 
 def _midnight(name: str) -> pl.Expr:

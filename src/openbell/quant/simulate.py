@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openbell.core.errors import BadInput
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 #: Volatility of a calm, a usual and a wild market, and the daily chances to go from one to another.
 REGIME_SCALE = np.array([0.7, 1.0, 1.9])
@@ -21,6 +25,7 @@ OVERNIGHT_SHARE = 0.25
 SIGNAL_SESSIONS = 20
 SIGNAL_PERSISTENCE = 0.8
 BURN_IN = 100
+SECTORS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +39,17 @@ class SimulatedMarket:
     signal : shape (t, n), the visible signal at the close of each session; see `visible_signal`.
     """
 
-    open: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
-    close: np.ndarray
-    volume: np.ndarray
-    sector: np.ndarray
-    regime: np.ndarray
-    signal: np.ndarray
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    sector: Integers
+    regime: Integers
+    signal: Floats
 
 
-def visible_signal(volume: np.ndarray, sessions: int = SIGNAL_SESSIONS) -> np.ndarray:
+def visible_signal(volume: Floats, sessions: int = SIGNAL_SESSIONS) -> Floats:
     """Log volume less its mean over the last `sessions` sessions, the session itself included.
 
     Parameters
@@ -59,27 +64,30 @@ def visible_signal(volume: np.ndarray, sessions: int = SIGNAL_SESSIONS) -> np.nd
     summed = np.cumsum(logs, axis=0)
     summed[sessions:] = summed[sessions:] - summed[:-sessions]
     counts = np.minimum(np.arange(1, len(logs) + 1), sessions)[:, None]
-    return logs - summed / counts
+    signal: Floats = logs - summed / counts
+    return signal
 
 
-def centred_ranks(values: np.ndarray) -> np.ndarray:
+def centred_ranks(values: Floats) -> Floats:
     """Ranks within each row, from -1/2 to 1/2; ties go by position. Shape as `values` (t, n)."""
     order = np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1, kind="stable")
-    return (order + 0.5) / values.shape[1] - 0.5
+    ranks: Floats = (order + 0.5) / values.shape[1] - 0.5
+    return ranks
 
 
-def mean_rank_ic(signal: np.ndarray, outcome: np.ndarray) -> float:
+def mean_rank_ic(signal: Floats, outcome: Floats) -> float:
     """Mean over rows of the Spearman correlation between `signal` and `outcome`, each of shape (t, n), no ties."""
     left, right = centred_ranks(signal), centred_ranks(outcome)
     return float(np.mean((left * right).sum(axis=1) / (left * left).sum(axis=1)))
 
 
-def _shocks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _shocks(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Student-t shocks of unit variance, symmetric about 0."""
-    return rng.standard_t(STUDENT_FREEDOM, shape) * np.sqrt((STUDENT_FREEDOM - 2) / STUDENT_FREEDOM)
+    shocks: Floats = rng.standard_t(STUDENT_FREEDOM, shape) * np.sqrt((STUDENT_FREEDOM - 2) / STUDENT_FREEDOM)
+    return shocks
 
 
-def _clustered(shocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clustered(shocks: Floats) -> tuple[Floats, Floats]:
     """GARCH(1, 1) over the rows of unit-variance `shocks` (t, k): the innovations, and their standard deviations."""
     variance = np.ones(shocks.shape[1])
     deviations = np.empty_like(shocks)
@@ -91,7 +99,7 @@ def _clustered(shocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shocks * deviations, deviations
 
 
-def _regimes(rng: np.random.Generator, sessions: int) -> np.ndarray:
+def _regimes(rng: np.random.Generator, sessions: int) -> Integers:
     limits = np.cumsum(REGIME_CHANCES, axis=1)
     draws = rng.random(sessions)
     states = np.empty(sessions, dtype=np.int64)
@@ -108,7 +116,7 @@ def simulated_market(
     *,
     seed: int,
     edge: float = 0.0,
-    sectors: int = 8,
+    sectors: int | None = None,
 ) -> SimulatedMarket:
     r"""A market with clustered volatility, fat tails, one common factor, sector factors and volatility regimes.
 
@@ -120,6 +128,7 @@ def simulated_market(
     Parameters
     ----------
     sessions, names : the size; at least 30 sessions and 5 names.
+    sectors : how many; 8 where there are as many names.
     seed : of numpy's generator; the same seed gives the same numbers.
     edge : mean daily rank IC (Spearman) between `signal` at the close of session t and the return from the open of
         t+1 to the open of t+2; at most 0.5 in size. It enters as a drift in proportion to the rank of the signal and
@@ -133,25 +142,23 @@ def simulated_market(
         raise BadInput(f"A generated market needs at least 30 sessions and 5 names; was {sessions} and {names}.")
     if not abs(edge) <= 0.5:
         raise BadInput(f"The planted edge is a rank IC and must lie in [-0.5, 0.5]; was {edge}.")
-    if not 1 <= sectors <= names:
+    groups = min(SECTORS, names) if sectors is None else sectors
+    if not 1 <= groups <= names:
         raise BadInput(f"There must be 1 to {names} sectors; was {sectors}.")
     rng = np.random.default_rng(seed)
     total = sessions + BURN_IN
-    sector = np.arange(names) % sectors
+    sector = np.arange(names) % groups
     regime = _regimes(rng, total)
     night, day, deviation = _returns(rng, regime, sector)
     volume = _volume(rng, day + night, deviation)
     signal = visible_signal(volume)
     if edge:
         _plant(edge, signal, night, day, deviation)
-    prices = _prices(rng, night, day, deviation)
-    kept = slice(BURN_IN, None)
-    return SimulatedMarket(*(price[kept] for price in prices), volume[kept], sector, regime[kept], signal[kept])
+    opens, high, low, close = (price[BURN_IN:] for price in _prices(rng, night, day, deviation))
+    return SimulatedMarket(opens, high, low, close, volume[BURN_IN:], sector, regime[BURN_IN:], signal[BURN_IN:])
 
 
-def _returns(
-    rng: np.random.Generator, regime: np.ndarray, sector: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _returns(rng: np.random.Generator, regime: Integers, sector: Integers) -> tuple[Floats, Floats, Floats]:
     """Log returns overnight and in the session, and their standard deviation given the past; each (t, n)."""
     total, names = len(regime), len(sector)
     groups = int(sector.max()) + 1
@@ -170,7 +177,7 @@ def _returns(
     return night, returns - night, deviation
 
 
-def _volume(rng: np.random.Generator, returns: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+def _volume(rng: np.random.Generator, returns: Floats, deviation: Floats) -> Floats:
     """Whole shares: a level of the name, a latent AR(1), and more in sessions that move; shape (t, n)."""
     total, names = returns.shape
     shocks = rng.standard_normal((total, names)) * np.sqrt(1 - SIGNAL_PERSISTENCE**2)
@@ -181,10 +188,11 @@ def _volume(rng: np.random.Generator, returns: np.ndarray, deviation: np.ndarray
         latent[t] = state
     level = rng.normal(14.0, 0.8, names)
     busy = np.minimum(np.abs(returns) / deviation, 4.0)
-    return np.maximum(np.round(np.exp(level + 0.35 * latent + 0.15 * busy)), 1.0)
+    shares: Floats = np.maximum(np.round(np.exp(level + 0.35 * latent + 0.15 * busy)), 1.0)
+    return shares
 
 
-def _plant(edge: float, signal: np.ndarray, night: np.ndarray, day: np.ndarray, deviation: np.ndarray) -> None:
+def _plant(edge: float, signal: Floats, night: Floats, day: Floats, deviation: Floats) -> None:
     """Add the drift whose expected daily rank IC is `edge`, in place.
 
     The size follows from the response of the rank IC to a small drift, measured on these very returns: the noise of
@@ -204,8 +212,8 @@ def _plant(edge: float, signal: np.ndarray, night: np.ndarray, day: np.ndarray, 
 
 
 def _prices(
-    rng: np.random.Generator, night: np.ndarray, day: np.ndarray, deviation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng: np.random.Generator, night: Floats, day: Floats, deviation: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Open, high, low and close out of the two parts of each return; shape (t, n)."""
     steps = night + day
     steps[0] += np.log(rng.uniform(20.0, 200.0, night.shape[1]))

@@ -11,7 +11,17 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import BadInput, DataMissing, nearest
 from openbell.core.types import Kind
-from openbell.market.batch import INSTRUMENTS, MEMBERSHIP, NUMBERS, PRICES, RATES, Batch, bars_frame, filled_fields
+from openbell.market.batch import (
+    INSTRUMENTS,
+    MEMBERSHIP,
+    NUMBERS,
+    PRICES,
+    RATES,
+    Batch,
+    bars_frame,
+    filled_fields,
+    typed,
+)
 from openbell.market.layouts import Columns, columns, dates, number, numbers, plain, require
 
 LAYOUTS = ("bars", "closes", "membership", "rates", "sectors", "yfinance_wide")
@@ -148,7 +158,9 @@ def _symbols(frame: pl.DataFrame, found: Columns, place: Path, symbol: str | Non
     if "symbol" in found.of:
         symbols = frame[found.of["symbol"]].cast(pl.String).str.strip_chars().alias("symbol")
         if symbols.null_count() or (symbols == "").any():
-            raise BadInput(f"{symbols.null_count()} rows of {place.name} have no symbol. Fill the column or remove the rows.")
+            raise BadInput(
+                f"{symbols.null_count()} rows of {place.name} have no symbol. Fill the column or remove the rows."
+            )
         return symbols
     named = _named(place)
     if named is None:
@@ -174,7 +186,9 @@ def _notes(place: Path, found: Columns, fields: Sequence[str], chosen: Mapping[s
     if absent:
         notes.append(f"{place.name} has no {', '.join(absent)}; what needs them is switched off.")
     if chosen and plain(chosen.get("close", "")) in ("adj_close", "adjusted_close"):
-        notes.append(f"The close of {place.name} is an adjusted one: a total-return series, no price anybody traded at.")
+        notes.append(
+            f"The close of {place.name} is an adjusted one: a total-return series, no price anybody traded at."
+        )
     if "adj_close" not in fields:
         notes.append(f"{place.name} has no adjusted close; splits and distributions are not known from it.")
     if found.ignored:
@@ -195,7 +209,7 @@ def _instruments(rows: pl.DataFrame, place: Path, kind: str) -> tuple[pl.DataFra
     if told["sector"].null_count() < told.height:
         notes.append(f"The sectors of {place.name} are as of the file, not dated.")
     frame = told.sort("symbol").select("symbol", pl.lit(kind).alias("kind"), "sector")
-    return frame.cast(dict(INSTRUMENTS)), notes
+    return typed(frame, INSTRUMENTS), notes
 
 
 def _rates(frame: pl.DataFrame, place: Path, symbol: str | None, chosen: Mapping[str, str] | None) -> Batch:
@@ -218,11 +232,15 @@ def _membership(frame: pl.DataFrame, place: Path, universe: str) -> Batch:
     ends = ended.str.to_date("%Y-%m-%d", strict=False)
     unread = ended.filter(ends.is_null() & ended.is_not_null())
     if len(unread):
-        raise BadInput(f"The end date `{unread[0]}` in {place.name} is no date. Write it as YYYY-MM-DD or leave it empty.")
+        raise BadInput(
+            f"The end date `{unread[0]}` in {place.name} is no date. Write it as YYYY-MM-DD or leave it empty."
+        )
     spells = pl.DataFrame({"symbol": symbol, "start": starts, "end": ends})
     turned = spells.filter(pl.col("end") < pl.col("start"))
     if turned.height:
-        raise BadInput(f"{turned['symbol'][0]} ends on {turned['end'][0]} before it starts on {turned['start'][0]} in {place.name}.")
+        raise BadInput(
+            f"{turned['symbol'][0]} ends on {turned['end'][0]} before it starts on {turned['start'][0]} in {place.name}."
+        )
     entries = spells.select("symbol", pl.col("start").alias("session"), pl.lit(True).alias("member"))
     exits = spells.drop_nulls("end").select("symbol", pl.col("end").alias("session"), pl.lit(False).alias("member"))
     # Where one spell ends on the day the next begins the symbol stays a member.
@@ -253,7 +271,7 @@ def _unpivoted_closes(frame: pl.DataFrame, place: Path) -> pl.DataFrame:
 
 
 def _unpivoted_yfinance(place: Path) -> pl.DataFrame:
-    """yfinance's frame of several symbols: a header row of fields, one of tickers, and a row that names the index."""
+    """Yfinance's frame of several symbols: a header row of fields, one of tickers, and a row that names the index."""
     raw = pl.read_csv(place, has_header=False, infer_schema=False)
     top, second = raw.row(0), raw.row(1)
     fields, tickers = (top, second) if top[0] == "Price" else (second, top)
@@ -263,9 +281,9 @@ def _unpivoted_yfinance(place: Path) -> pl.DataFrame:
         mine = [place_of for place_of, name in enumerate(tickers) if place_of and name == ticker]
         parts.append(
             body.select(
-                pl.col("column_1").alias("Date"),
+                pl.col(body.columns[0]).alias("Date"),
                 pl.lit(ticker).alias("Ticker"),
-                *(pl.col(f"column_{at + 1}").alias(fields[at]) for at in mine),
+                *(pl.col(body.columns[at]).alias(fields[at]) for at in mine),
             )
         )
     rows = pl.concat(parts, how="diagonal")

@@ -20,7 +20,13 @@ SESSIONS_PER_YEAR = 252
 
 @provider(name="generated", fields=("open", "high", "low", "close", "volume"))
 def declared(
-    *, names: int = 60, years: float = 4.0, seed: int = 0, edge: float = 0.0, first: dt.date = FIRST, exchange: str = "XNYS"
+    *,
+    names: int = 60,
+    years: float = 4.0,
+    seed: int = 0,
+    edge: float = 0.0,
+    first: dt.date = FIRST,
+    exchange: str = "XNYS",
 ) -> Batch:
     """A made-up market with clustered volatility, fat tails, correlations, regimes and sectors; an edge if asked for."""
     return generated(names=names, years=years, seed=seed, edge=edge, first=first, exchange=exchange)
@@ -60,7 +66,9 @@ def generated(
     ).with_columns(pl.lit(None, dtype=pl.Float64).alias("adj_close"))
     bars = bars.select(list(BARS))
     sector = [f"Sector {number + 1}" for number in market.sector]
-    instruments = pl.DataFrame({"symbol": symbols, "kind": ["STOCK"] * names, "sector": sector}, schema=dict(INSTRUMENTS))
+    instruments = pl.DataFrame(
+        {"symbol": symbols, "kind": ["STOCK"] * names, "sector": sector}, schema=dict(INSTRUMENTS)
+    )
     members = pl.DataFrame(
         {"universe": [UNIVERSE] * names, "symbol": symbols, "session": [days[0]] * names, "member": [True] * names},
         schema=dict(MEMBERSHIP),

@@ -12,7 +12,7 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import DataMissing
 from openbell.core.time import Sessions
-from openbell.market.batch import BARS, INSTRUMENTS, MEMBERSHIP, RATES, Batch, filled_fields
+from openbell.market.batch import BARS, INSTRUMENTS, MEMBERSHIP, RATES, Batch, filled_fields, typed
 from openbell.market.calendars import sessions
 
 UNIVERSE = "sample"
@@ -78,7 +78,7 @@ def _small(file: Path) -> Batch:
 def _long(text: bytes, name: str) -> pl.DataFrame:
     """A frame of dates by symbols as rows, symbol after symbol; null where a cell holds no number."""
     date, *symbols = text[: text.index(b"\n")].decode().strip().split(",")
-    types: dict[str, pl.DataType | type[pl.DataType]] = {date: pl.String} | dict.fromkeys(symbols, pl.Float64)
+    types = pl.Schema({date: pl.String()} | dict.fromkeys(symbols, pl.Float64()))
     wide = pl.read_csv(io.BytesIO(text), schema=types)
     day = pl.col(date).str.head(10).str.to_date("%Y-%m-%d").alias("session")
     long = wide.with_columns(day).drop(date).unpivot(index="session", variable_name="symbol", value_name=name)
@@ -91,7 +91,11 @@ def _bills(folder: Path) -> pl.DataFrame:
     day = pl.col("Date").str.to_date("%d/%m/%Y").alias("session")
     long = wide.with_columns(day).drop("Date").unpivot(index="session", variable_name="term", value_name="value")
     name = pl.lit("TBILL_") + pl.col("term").str.extract(r"(\d+)") + pl.lit("W")
-    return long.drop_nulls("value").select(name.alias("name"), "session", pl.col("value").cast(pl.Float64)).sort("name", "session")
+    return (
+        long.drop_nulls("value")
+        .select(name.alias("name"), "session", pl.col("value").cast(pl.Float64))
+        .sort("name", "session")
+    )
 
 
 def _batch(name: str, rows: pl.DataFrame, rates: pl.DataFrame) -> Batch:
@@ -99,7 +103,8 @@ def _batch(name: str, rows: pl.DataFrame, rates: pl.DataFrame) -> Batch:
     on_session = pl.col("session").is_in(pl.Series(calendar.dates, dtype=pl.Date).implode())
     kept = rows.filter(on_session)
     bars = kept.select(
-        (pl.col(column) if column in kept.columns else pl.lit(None)).cast(kind).alias(column) for column, kind in BARS.items()
+        (pl.col(column) if column in kept.columns else pl.lit(None)).cast(kind).alias(column)
+        for column, kind in BARS.items()
     ).sort("symbol", "session")
     first = bars.group_by("symbol", maintain_order=True).agg(pl.col("session").first())
     member = first.select(pl.lit(UNIVERSE).alias("universe"), "symbol", "session", pl.lit(True).alias("member"))
@@ -111,8 +116,8 @@ def _batch(name: str, rows: pl.DataFrame, rates: pl.DataFrame) -> Batch:
     return Batch(
         name,
         bars,
-        instruments=instruments.cast(dict(INSTRUMENTS)),
-        membership=member.cast(dict(MEMBERSHIP)),
+        instruments=typed(instruments, INSTRUMENTS),
+        membership=typed(member, MEMBERSHIP),
         rates=rates,
         fields=filled_fields(bars),
         notes=tuple(notes),

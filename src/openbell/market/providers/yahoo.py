@@ -11,7 +11,7 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import BadInput, DataMissing, PartlyDone
 from openbell.core.time import Sessions
-from openbell.market.batch import ACTIONS, BARS, INSTRUMENTS, NUMBERS, Batch, filled_fields
+from openbell.market.batch import ACTIONS, BARS, INSTRUMENTS, NUMBERS, Batch, filled_fields, typed
 
 #: (symbol, first day) -> Yahoo's history of the symbol from that day to today, unadjusted, as a pandas frame.
 Download = Callable[[str, dt.date], Any]
@@ -26,7 +26,7 @@ SAME = 1e-4
 def download(symbol: str, first: dt.date) -> Any:
     """The history of `symbol` from `first` to the newest session by yfinance; the one place that reaches the network."""
     try:
-        import yfinance
+        import yfinance  # type: ignore[import-untyped]
     except ImportError as missing:
         raise DataMissing("yfinance is not installed. Install it with `pip install 'openbell[yahoo]'`.") from missing
     # No end: Yahoo divides prices by all splits up to today, which can be undone only if all of them are in the answer.
@@ -94,14 +94,14 @@ def yahoo(
     if not parts:
         raise DataMissing(f"Yahoo gave nothing for {', '.join(wanted)}: {next(iter(failed.values()))}")
     bars = pl.concat([part[0] for part in parts])
-    instruments = pl.DataFrame(
-        {"symbol": bars["symbol"].unique(maintain_order=True)}
-    ).with_columns(pl.lit(kind).alias("kind"), pl.lit(None, dtype=pl.String).alias("sector"))
+    instruments = pl.DataFrame({"symbol": bars["symbol"].unique(maintain_order=True)}).with_columns(
+        pl.lit(kind).alias("kind"), pl.lit(None, dtype=pl.String).alias("sector")
+    )
     return Batch(
         "yahoo",
         bars,
         pl.concat([part[1] for part in parts]),
-        instruments.cast(dict(INSTRUMENTS)),
+        typed(instruments, INSTRUMENTS),
         fields=filled_fields(bars),
         derive_actions=False,
         notes=tuple(notes),
@@ -194,10 +194,14 @@ def _restated(rows: pl.DataFrame, closes: pl.DataFrame) -> bool:
 
 
 def _actions(rows: pl.DataFrame) -> pl.DataFrame:
-    split = rows.filter(pl.col("split") > 0).select("symbol", "session", pl.lit("split").alias("kind"), pl.col("split").alias("factor"))
+    split = rows.filter(pl.col("split") > 0).select(
+        "symbol", "session", pl.lit("split").alias("kind"), pl.col("split").alias("factor")
+    )
     # A dividend is paid on the shares before a split of the same day.
     before = pl.col("close").shift(1)
     kept = 1 - pl.col("dividend") * pl.col("ratio") / before
     paid = rows.with_columns(kept.alias("kept")).filter((pl.col("dividend") > 0) & (pl.col("kept") > 0))
-    dividend = paid.select("symbol", "session", pl.lit("distribution").alias("kind"), (1 / pl.col("kept")).alias("factor"))
-    return pl.concat([split, dividend]).cast(dict(ACTIONS)).sort("session", "kind")
+    dividend = paid.select(
+        "symbol", "session", pl.lit("distribution").alias("kind"), (1 / pl.col("kept")).alias("factor")
+    )
+    return typed(pl.concat([split, dividend]), ACTIONS).sort("session", "kind")

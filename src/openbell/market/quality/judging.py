@@ -86,7 +86,9 @@ def _explained(factors: pl.DataFrame | None) -> pl.DataFrame:
 def _without(rows: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
     """`rows` that no "quarantine" finding names: only they are the measure of later rows."""
     bad = findings.filter(pl.col("rule").is_in(QUARANTINING))
-    return rows if bad.is_empty() else rows.join(bad.select("row").unique(), on="row", how="anti", maintain_order="left")
+    return (
+        rows if bad.is_empty() else rows.join(bad.select("row").unique(), on="row", how="anti", maintain_order="left")
+    )
 
 
 def _judgement(rows: pl.DataFrame, findings: pl.DataFrame) -> Judgement:
@@ -96,7 +98,10 @@ def _judgement(rows: pl.DataFrame, findings: pl.DataFrame) -> Judgement:
     bad = (
         findings.filter(quarantining)
         .group_by("row", maintain_order=True)
-        .agg(pl.col("rule").unique(maintain_order=True).str.join(","), pl.col("reason").unique(maintain_order=True).str.join("; "))
+        .agg(
+            pl.col("rule").unique(maintain_order=True).str.join(","),
+            pl.col("reason").unique(maintain_order=True).str.join("; "),
+        )
     )
     columns = list(BARS)
     action = pl.when(quarantining).then(pl.lit("quarantine")).otherwise(pl.lit("note"))

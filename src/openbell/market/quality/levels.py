@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -51,24 +52,24 @@ def level_findings(rows: pl.DataFrame, factors: pl.DataFrame, indices: frozenset
     rows : good rows so far, sorted by symbol and session, with ``row``, ``number`` and the bar columns.
     factors : ``symbol``, ``session``, ``factor``: what actions explain. indices : symbols that are no instruments.
     """
-    measured = _measured(rows, factors, indices)
-    suspect = measured["rule"].is_not_null().to_numpy()
-    if not suspect.any():
+    rows = _levelled(rows, factors)
+    suspects = _suspects(rows, indices)
+    if suspects.is_empty():
         return pl.DataFrame(schema=FINDINGS)
-    symbols = measured["symbol"]
-    edges = np.flatnonzero((symbols != symbols.shift(1)).fill_null(True).to_numpy())
-    bounds = zip(edges, [*edges[1:], measured.height], strict=True)
-    level = measured["level"].to_numpy()
-    parts = [
-        _explained(measured[int(first) : int(last)].rechunk(), *_judged(level[first:last], suspect[first:last]))
-        for first, last in bounds
-        if suspect[first:last].any()
-    ]
-    return pl.concat(parts)
+    # Only the symbols of the suspects are walked through.
+    walked = rows.join(suspects.select("symbol").unique(), on="symbol", how="semi", maintain_order="left")
+    walked = walked.join(suspects.select("row", "rule", "volume_ratio"), on="row", how="left", maintain_order="left")
+    suspect = walked["rule"].is_not_null().to_numpy()
+    level = walked["level"].to_numpy()
+    edges = [*np.flatnonzero((walked["symbol"] != walked["symbol"].shift(1)).fill_null(True).to_numpy()), walked.height]
+    return pl.concat(
+        _explained(walked[int(first) : int(last)].rechunk(), *_judged(level[first:last], suspect[first:last]))
+        for first, last in pairwise(edges)
+    )
 
 
-def _measured(rows: pl.DataFrame, factors: pl.DataFrame, indices: frozenset[str]) -> pl.DataFrame:
-    """`rows` with their log level, and at each jump that nothing explains the rule it looks like."""
+def _levelled(rows: pl.DataFrame, factors: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with their log level after all actions so far, and the jump from the row before."""
     cumulated = (
         factors.sort("symbol", "session")
         .group_by("symbol", "session", maintain_order=True)
@@ -76,28 +77,31 @@ def _measured(rows: pl.DataFrame, factors: pl.DataFrame, indices: frozenset[str]
         .select("symbol", "session", pl.col("factor").cum_sum().over("symbol").alias("explained"))
     )
     rows = rows.join_asof(cumulated, on="session", by="symbol", strategy="backward", check_sortedness=False)
-    rows = rows.with_columns(pl.col("explained").fill_null(0.0)).with_columns(
-        (pl.col("close").log() + pl.col("explained")).alias("level")
-    )
-    rows = rows.with_columns(
-        (pl.col("level") - before("level")).alias("jump"),
-        (pl.col("number").cast(pl.Int64) - before("number").cast(pl.Int64) - 1).alias("away"),
-    )
-    usual = {"window_size": MEASURE_SESSIONS, "min_samples": ESTABLISHED_ROWS}
-    rows = rows.with_columns(
-        before("volume").alias("volume_before"), before("close").alias("close_before"), pl.col("jump").abs().alias("move")
-    ).with_columns(before("move").alias("move_before"))
-    rows = rows.with_columns(
-        (pl.col("volume") / pl.col("volume_before").rolling_median(**usual).over("symbol"))
-        .fill_nan(None)
-        .alias("volume_ratio"),
-        pl.col("move_before").rolling_mean(MEASURE_SESSIONS, min_samples=ESTABLISHED_ROWS - 1).over("symbol").alias("usual"),
-        before("row", ESTABLISHED_ROWS).is_not_null().alias("established"),
-    )
-    beyond = pl.when(pl.col("jump").abs() > INDEX_JUMP).then(pl.lit(rules.TICKER_FLIP.name))
+    level = pl.col("close").log() + pl.col("explained").fill_null(0.0)
+    rows = rows.with_columns(level.alias("level")).with_columns((pl.col("level") - before("level")).alias("jump"))
     return rows.with_columns(
-        pl.when(pl.col("symbol").is_in(sorted(indices))).then(beyond).otherwise(_rule()).alias("rule")
-    )
+        pl.col("jump").abs().alias("move"),
+        before("close").alias("close_before"),
+        before("volume").alias("volume_before"),
+        before("row", ESTABLISHED_ROWS).is_not_null().alias("established"),
+        (pl.col("number").cast(pl.Int64) - before("number").cast(pl.Int64) - 1).alias("away"),
+    ).with_columns(before("move").alias("move_before"))
+
+
+def _suspects(rows: pl.DataFrame, indices: frozenset[str]) -> pl.DataFrame:
+    """Rows after a jump that nothing explains, with the `rule` that the jump looks like breaking."""
+    # The measures of a jump need the rows up to 21 before it; to make them for all rows would take most of the time.
+    large = (pl.col("move") > GHOST_JUMP).fill_null(False).cast(pl.UInt8)
+    near = large.reverse().rolling_max(MEASURE_SESSIONS + 2, min_samples=1).reverse() == 1
+    rows = rows.filter(near)
+    usual_volume = pl.col("volume_before").rolling_median(MEASURE_SESSIONS, min_samples=ESTABLISHED_ROWS).over("symbol")
+    usual_move = pl.col("move_before").rolling_mean(MEASURE_SESSIONS, min_samples=ESTABLISHED_ROWS - 1).over("symbol")
+    rows = rows.with_columns(
+        (pl.col("volume") / usual_volume).fill_nan(None).alias("volume_ratio"), usual_move.alias("usual")
+    ).filter(pl.col("established") & (pl.col("move") > GHOST_JUMP))
+    beyond = pl.when(pl.col("move") > INDEX_JUMP).then(pl.lit(rules.TICKER_FLIP.name))
+    rule = pl.when(pl.col("symbol").is_in(sorted(indices))).then(beyond).otherwise(_rule())
+    return rows.with_columns(rule.alias("rule")).filter(pl.col("rule").is_not_null())
 
 
 def _rule() -> pl.Expr:
@@ -111,7 +115,7 @@ def _rule() -> pl.Expr:
     reuse = (pl.col("away") > AWAY_SESSIONS) & (jump > away_jump)
     flip = (jump > pl.max_horizontal(pl.lit(JUMP), wild)) & ~real
     flip = flip | (ghost & (jump > pl.max_horizontal(pl.lit(GHOST_JUMP), wild)))
-    looks = (
+    return (
         pl.when(reuse)
         .then(pl.lit(rules.TICKER_REUSE.name))
         .when(_split())
@@ -119,7 +123,6 @@ def _rule() -> pl.Expr:
         .when(flip)
         .then(pl.lit(rules.TICKER_FLIP.name))
     )
-    return pl.when(pl.col("established")).then(looks)
 
 
 def _split() -> pl.Expr:
@@ -129,7 +132,7 @@ def _split() -> pl.Expr:
     for ratio in SPLIT_RATIOS:
         own_return = min(SPLIT_RETURN_SHARE * ratio, SPLIT_RETURN)
         nearest = pl.when((jump - ratio).abs() <= own_return).then(pl.lit(ratio)).otherwise(nearest)
-    gap = (pl.col("level") - pl.col("close").log() + pl.col("open").log() - before("level")).abs()
+    gap = (pl.col("jump") - pl.col("close").log() + pl.col("open").log()).abs()
     opened = ((gap - nearest).abs() <= SPLIT_RETURN).fill_null(True)
     narrow = ((pl.col("high") / pl.col("low")).log() <= SPLIT_RANGE_SHARE * nearest).fill_null(True)
     value = pl.col("volume_ratio") * pl.col("jump").exp()
@@ -187,7 +190,13 @@ def _explained(rows: pl.DataFrame, bad: list[int], cause: list[int], held: list[
         ).alias("reason"),
     )[cause]
     foreign = pl.DataFrame({"row": rows["row"][bad], "rule": jumps["rule"], "reason": jumps["reason"]}, schema=FINDINGS)
-    accepted = rows[held].rechunk().select(
-        "row", pl.lit(rules.NEW_LEVEL.name).alias("rule"), pl.format("close {} since then", pl.col("close").round(4)).alias("reason")
+    accepted = (
+        rows[held]
+        .rechunk()
+        .select(
+            "row",
+            pl.lit(rules.NEW_LEVEL.name).alias("rule"),
+            pl.format("close {} since then", pl.col("close").round(4)).alias("reason"),
+        )
     )
-    return pl.concat([foreign, accepted.cast(dict(FINDINGS))])
+    return pl.concat([foreign, accepted.select(FINDINGS.names())])

@@ -26,15 +26,29 @@ MISSING_CLOSE = Rule("missing_close", "There is no closing price.")
 BAD_PRICE = Rule("bad_price", "A price is zero, negative or not a number.")
 BAD_VOLUME = Rule("bad_volume", "The volume is negative or not a number.")
 OHLC_ORDER = Rule("ohlc_order", "The high lies below another price, or the low above one.")
-PLACEHOLDER = Rule("placeholder", "A constant stands in for a price: no volume, no range, and under 2 cents or before the first trade.")
+PLACEHOLDER = Rule(
+    "placeholder", "A constant stands in for a price: no volume, no range, and under 2 cents or before the first trade."
+)
 STALE = Rule("stale", "The close has not moved for 5 sessions and nothing was traded.")
-FABRICATED_RANGE = Rule("fabricated_range", "The high or the low has been a constant multiple of the close for 20 sessions.")
-UNADJUSTED_SPLIT = Rule("unadjusted_split", "The price jumped by a simple ratio on a quiet day, and no action explains it.")
-TICKER_FLIP = Rule("ticker_flip", "The price jumped to another level that no action and no trading explains: another instrument.")
-TICKER_REUSE = Rule("ticker_reuse", "The symbol came back after more than 20 missing sessions at another level: another instrument.")
-NEW_LEVEL = Rule("new_level", "A jump was taken for real because the new level held for 21 sessions; check the instrument.", "note")
+FABRICATED_RANGE = Rule(
+    "fabricated_range", "The high or the low has been a constant multiple of the close for 20 sessions."
+)
+UNADJUSTED_SPLIT = Rule(
+    "unadjusted_split", "The price jumped by a simple ratio on a quiet day, and no action explains it."
+)
+TICKER_FLIP = Rule(
+    "ticker_flip", "The price jumped to another level that no action and no trading explains: another instrument."
+)
+TICKER_REUSE = Rule(
+    "ticker_reuse", "The symbol came back after more than 20 missing sessions at another level: another instrument."
+)
+NEW_LEVEL = Rule(
+    "new_level", "A jump was taken for real because the new level held for 21 sessions; check the instrument.", "note"
+)
 NO_VOLUME = Rule("no_volume", "The price moved within the session, yet the volume is zero.", "note")
-FLAT_RANGE = Rule("flat_range", "In over 20 % of the last 60 sessions open, high, low and close are one number.", "note")
+FLAT_RANGE = Rule(
+    "flat_range", "In over 20 % of the last 60 sessions open, high, low and close are one number.", "note"
+)
 MISSING_SESSIONS = Rule("missing_sessions", "Sessions are missing since the row before.", "note")
 
 RULES: tuple[Rule, ...] = (
@@ -64,8 +78,10 @@ FINDINGS = pl.Schema({"row": pl.UInt32, "rule": pl.String, "reason": pl.String})
 def found(rows: pl.DataFrame, rule: Rule, when: pl.Expr, reason: pl.Expr) -> pl.DataFrame:
     """Findings of `rule` where `when` holds; a null condition does not hold."""
     # polars 2.1 panics in `format` on a frame of several chunks, which a filter in several threads leaves behind.
-    return rows.filter(when.fill_null(False)).rechunk().select(
-        pl.col("row"), pl.lit(rule.name).alias("rule"), reason.cast(pl.String).fill_null("").alias("reason")
+    return (
+        rows.filter(when.fill_null(False))
+        .rechunk()
+        .select(pl.col("row"), pl.lit(rule.name).alias("rule"), reason.cast(pl.String).fill_null("").alias("reason"))
     )
 
 

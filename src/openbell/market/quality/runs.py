@@ -25,9 +25,7 @@ def before(name: str, rows: int = 1) -> pl.Expr:
 
 def stale_findings(rows: pl.DataFrame, traded: frozenset[str]) -> pl.DataFrame:
     """Placeholders and stale prices. `traded` names the symbols that have traded before the first row at hand."""
-    flat = pl.all_horizontal(
-        (pl.col(name) == pl.col("close")).fill_null(True) for name in ("open", "high", "low")
-    )
+    flat = pl.all_horizontal((pl.col(name) == pl.col("close")).fill_null(True) for name in ("open", "high", "low"))
     untraded = ((pl.col("volume") > 0) | pl.col("volume").is_null()).cum_sum().over("symbol") == 0
     unlisted = untraded & ~pl.col("symbol").is_in(sorted(traded))
     idle = (pl.col("volume") == 0) & flat
@@ -89,13 +87,10 @@ def range_findings(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _fabricated(rows: pl.DataFrame, ratio: str, price: str) -> pl.DataFrame:
-    window = {"window_size": FABRICATED_SESSIONS, "min_samples": FABRICATED_SESSIONS}
-    highest, lowest = (
-        pl.col(ratio).rolling_max(**window).over("symbol"),
-        pl.col(ratio).rolling_min(**window).over("symbol"),
-    )
+    highest = pl.col(ratio).rolling_max(FABRICATED_SESSIONS).over("symbol")
+    lowest = pl.col(ratio).rolling_min(FABRICATED_SESSIONS).over("symbol")
     # Ratios that differ by rounding alone are one number; one too near to 1 is rounding itself (a deal stock's range).
-    noise = pl.max_horizontal(pl.lit(4e-6), pl.col("cent").rolling_max(**window).over("symbol"))
+    noise = pl.max_horizontal(pl.lit(4e-6), pl.col("cent").rolling_max(FABRICATED_SESSIONS).over("symbol"))
     constant = (highest - lowest <= noise) & ((pl.col(ratio) - 1).abs() > 3 * noise)
     return found(
         rows,
