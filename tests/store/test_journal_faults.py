@@ -161,15 +161,17 @@ def objects(database: Database) -> list[tuple]:
         "sqlite": ["SELECT type, name, tbl_name, sql FROM sqlite_master"],
         "postgresql": [
             "SELECT table_name, column_name, data_type, is_nullable, column_default, ordinal_position "
-            "FROM information_schema.columns WHERE table_schema = 'public'",
-            "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
-            "SELECT proname, prosrc FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = 'public'",
-            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('c', 'p', 'u')",
+            "FROM information_schema.columns WHERE table_schema = current_schema()",
+            "SELECT tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
+            "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace",
+            "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace",
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE contype IN ('c', 'p', 'u') AND connamespace = current_schema()::regnamespace",
         ],
     }[database.dialect]
     with database.reading() as connection:
-        found = [tuple(row) for question in questions for row in connection.execute(sa.text(question))]
+        found = [tuple(row) for question in questions for row in connection.exec_driver_sql(question)]
     return sorted(tuple(" ".join(str(cell).split()) for cell in row) for row in found)
 
 
@@ -177,8 +179,9 @@ def empty(database: Database) -> None:
     """Remove everything that was made, so that the migrations start from nothing."""
     with database.writing() as connection:
         if database.dialect == "postgresql":
-            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA public"))
+            name = connection.exec_driver_sql("SELECT current_schema()").scalar()
+            connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
         else:
             for table in ("journal", "journal_head", "alembic_version"):
                 connection.execute(sa.text(f"DROP TABLE {table}"))
