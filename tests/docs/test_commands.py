@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import json
 import re
 import shlex
 import shutil
@@ -112,6 +113,20 @@ def test_the_commands_of_a_document_run_in_their_order(root, prepared, tmp_path,
     _enter(folder, monkeypatch)
     for command in commands:
         _run(command, monkeypatch, capfd)
+
+
+def test_a_dry_run_writes_every_file_and_orders_nothing(prepared, tmp_path, monkeypatch, capfd):
+    """Kills: ordering by default; a promised file that is not written."""
+    folder = tmp_path / "work"
+    shutil.copytree(prepared, folder)
+    _enter(folder, monkeypatch)
+    _run("openbell run stocks --as-of 2020-03-16 --home home --out live", monkeypatch, capfd)
+    of_the_day = {path.name for path in (folder / "live" / "2020-03-16").iterdir()}
+    promised = {"trades.csv", "portfolio_weights.csv", "signals.json", "report.html", "monitoring_log.json"}
+    assert promised <= of_the_day
+    assert {"current_positions.csv", "performance_history.csv"} <= {path.name for path in (folder / "live").iterdir()}
+    assert _main("openbell journal show --kind fill --json --home home", monkeypatch) == 0
+    assert json.loads(capfd.readouterr().out) == []
 
 
 def test_every_document_is_run_or_shows_no_command(root):
