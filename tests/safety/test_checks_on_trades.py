@@ -46,12 +46,15 @@ def test_cost_blocks_above_half_a_percent(verdict, situation, name) -> None:
     assert [verdict("cost", each).outcome for each in (given, at, above, broken)] == [ALLOW, ALLOW, BLOCK, BLOCK]
 
 
-def test_count_keeps_sales_and_the_largest_purchases(verdict, situation, name) -> None:
-    rows = many(name, 50, 0.01) | {"Z": name(0.0, shares=100, price=1.0), "BIG": name(0.05, price=1.0)}
-    said = verdict("count", situation(rows))
+def test_count_keeps_the_largest_of_each_side_in_turn(verdict, situation, name) -> None:
+    """4 of 7: the two largest sales and the two largest purchases. Sales alone would end in cash."""
+    sales = {f"S{i}": name(0.0, shares=1_000 - i, price=1.0) for i in range(4)}
+    buys = {f"B{i}": name(0.05 - i / 1_000, price=1.0) for i in range(3)}
+    said = verdict("count", situation(buys | sales, cash=96_006.0), max_daily_trades=4)
     assert said.outcome is SHRINK
-    assert said.by_symbol == {"N048": 0.0, "N049": 0.0}
+    assert said.by_symbol == {"S2": 0.0, "S3": 0.0, "B2": 0.0}
     assert verdict("count", situation(many(name, 50, 0.01))).outcome is ALLOW
+    assert verdict("count", situation(many(name, 51, 0.01))).by_symbol == {"N050": 0.0}
 
 
 @pytest.mark.parametrize(("volume", "outcome"), [(20_000.0, ALLOW), (19_900.0, SHRINK)])

@@ -10,7 +10,9 @@ from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 @check
 def count(decision: Decision, book: Book, market: Market, *, max_daily_trades: int = 50) -> Verdict:
-    """At most this many trades; of more, the sales come first, then the largest purchases, and the others wait.
+    """At most this many trades; of more, the largest sale, the largest purchase and so on in turn, and the others wait.
+
+    In turn, because sales alone would leave the account in cash, and purchases alone could not be paid.
 
     It shrinks rather than blocks: the wish to exchange every name of a large book would otherwise come back, and be
     blocked, every day.
@@ -20,7 +22,8 @@ def count(decision: Decision, book: Book, market: Market, *, max_daily_trades: i
     if trades.height <= max_daily_trades:
         why = f"There are {trades.height} trades; the limit is {max_daily_trades}."
         return Verdict("count", Outcome.ALLOW, why, measured=measured)
-    ordered = trades.sort(pl.col("side") == "SELL", "notional", "symbol", descending=[True, True, False])
+    turn = pl.col("notional").rank("ordinal", descending=True).over("side")
+    ordered = trades.sort("symbol").with_columns(turn.alias("turn")).sort("turn", pl.col("side") == "BUY")
     waiting = sorted(ordered["symbol"][max_daily_trades:].to_list())
     why = f"There are {trades.height} trades and the limit is {max_daily_trades}; these wait: {', '.join(waiting)}."
     return Verdict("count", Outcome.SHRINK, why, by_symbol=dict.fromkeys(waiting, 0.0), measured=measured)
