@@ -124,9 +124,12 @@ def test_a_dry_run_writes_every_file_and_orders_nothing(prepared, tmp_path, monk
     of_the_day = {path.name for path in (folder / "live" / "2020-03-16").iterdir()}
     promised = {"trades.csv", "portfolio_weights.csv", "signals.json", "report.html", "monitoring_log.json"}
     assert promised <= of_the_day
-    assert {"current_positions.csv", "performance_history.csv"} <= {path.name for path in (folder / "live").iterdir()}
-    assert _main("openbell journal show --kind fill --json --home home", monkeypatch) == 0
+    assert _main("openbell journal show --kind order --json --home home", monkeypatch) == 0
     assert json.loads(capfd.readouterr().out) == []
+    _run("openbell run stocks --as-of 2020-03-16 --home home --out live --execute", monkeypatch, capfd)
+    assert {"current_positions.csv", "performance_history.csv"} <= {path.name for path in (folder / "live").iterdir()}
+    assert _main("openbell journal show --kind order --json --home home", monkeypatch) == 0
+    assert json.loads(capfd.readouterr().out) != []
 
 
 def test_every_document_is_run_or_shows_no_command(root):
