@@ -250,6 +250,9 @@ def regime_performance(
     *,
     per_year: float = SESSIONS_PER_YEAR,
     risk_free_annual: float = RISK_FREE_ANNUAL,
+    horizon_sessions: int = 5,
+    replications: int = 1000,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """Performance within each regime (S2.19).
 
@@ -258,11 +261,13 @@ def regime_performance(
     returns : simple returns of a curve marked each session, shape (n,), finite.
     regimes : the regime that was in force when each return was earned, known before it: 0, 1 or 2, shape (n,).
     per_year : returns per year, for the Sharpe ratio (risk-free rate taken off).
+    horizon_sessions, replications, seed : of the bootstrap, whose mean block is at least two horizons.
 
     Returns
     -------
     polars.DataFrame
-        Rows for 0, 1, 2: ``regime``, ``regime_name``, ``avg_return`` (per session), ``sharpe`` (annualised),
+        Rows for 0, 1, 2: ``regime``, ``regime_name``, ``avg_return`` (per session), ``low``, ``high`` (its 95 %
+        interval, over the regime's sessions in a row; null where they are too few), ``sharpe`` (annualised),
         ``win_rate``, ``n_days``. A regime that never was has null measures and 0 days: absent is not 0.
     """
     earned, states = np.asarray(returns, dtype=np.float64), np.asarray(regimes)
@@ -275,24 +280,19 @@ def regime_performance(
     for regime in Regime:
         within = earned[states == regime]
         ratio = sharpe(within, per_year=per_year, risk_free_annual=risk_free_annual)
+        block = mean_block(horizon_sessions, within.size)
+        mean = estimate(within, block=block, replications=replications, seed=seed)
         rows.append(
             {
                 "regime": int(regime),
                 "regime_name": regime.label,
-                "avg_return": float(within.mean()) if within.size else None,
+                "avg_return": mean.value,
+                "low": mean.low,
+                "high": mean.high,
                 "sharpe": ratio if np.isfinite(ratio) else None,
                 "win_rate": win_rate(within) if within.size else None,
                 "n_days": int(within.size),
             }
         )
-    return pl.DataFrame(
-        rows,
-        schema={
-            "regime": pl.Int64,
-            "regime_name": pl.String,
-            "avg_return": pl.Float64,
-            "sharpe": pl.Float64,
-            "win_rate": pl.Float64,
-            "n_days": pl.Int64,
-        },
-    )
+    kinds = dict.fromkeys(("avg_return", "low", "high", "sharpe", "win_rate"), pl.Float64)
+    return pl.DataFrame(rows, schema={"regime": pl.Int64, "regime_name": pl.String, **kinds, "n_days": pl.Int64})

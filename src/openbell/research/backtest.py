@@ -154,7 +154,7 @@ def backtest(
             name: performance(dates, each.curve_usd, turnovers=each.turnovers, **how) for name, each in accounts.items()
         },
         excess=_excess(dates, accounts, **how),
-        regimes=_by_regime(dates, accounts["policy"], log, prices),
+        regimes=_by_regime(dates, accounts["policy"], log, prices, **how),
         parameters={
             "first": days[0],
             "last": days[-1],
@@ -403,11 +403,12 @@ def _excess(
     }
 
 
-def _by_regime(dates: Sequence[dt.date], policy: Account, log: _Log, prices: _Prices) -> pl.DataFrame:
+def _by_regime(dates: Sequence[dt.date], policy: Account, log: _Log, prices: _Prices, **how: int) -> pl.DataFrame:
     """S2.19 with the regime of the last decision before each session's return."""
-    starts = [prices.days.index(session) for session in log.sessions]
+    place = {day: at for at, day in enumerate(prices.days)}
+    starts = [place[session] for session in log.sessions]
     in_force = np.array(log.regimes)[np.searchsorted(starts, np.arange(len(prices.days)), side="right") - 1]
-    return regime_performance(policy.returns, in_force, per_year=marks_per_year(dates))
+    return regime_performance(policy.returns, in_force, per_year=marks_per_year(dates), **how)
 
 
 def _notes(ready: Snapshots, prices: _Prices, accounts: Mapping[str, Account], universe: str | None) -> list[str]:

@@ -1,0 +1,67 @@
+"""Templates to pages: every value is escaped, every number is written in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NOTHING = "–"
+
+
+def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """A fraction as a percentage."""
+    return NOTHING if value is None else _signs(f"{value:{'+' if sign else ''}.{digits}%}".replace("%", "\u00a0%"))
+
+
+def number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
+    """A plain number with groups of three."""
+    return NOTHING if value is None else _signs(f"{value:{'+' if sign else ''},.{digits}f}")
+
+
+def usd(value: float | None, digits: int = 0) -> str:
+    """An amount of money."""
+    return NOTHING if value is None else _signs(f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}")
+
+
+def measure(value: float | None, unit: str, *, sign: bool = False) -> str:
+    """A figure in its own unit."""
+    if unit == "percent":
+        return percent(value, 1, sign=sign)
+    return number(value, 4 if unit == "ic" else 2, sign=sign)
+
+
+def place(value: float, low: float, high: float) -> float:
+    """Where `value` lies on an axis from `low` to `high`, in percent of its width."""
+    return round(100.0 * (value - low) / ((high - low) or 1.0), 2)
+
+
+def _signs(text: str) -> str:
+    """A minus that is as wide as a plus; a negative zero is zero."""
+    bare = text.replace("-", "")
+    return bare if text.startswith("-") and not any(each in "123456789" for each in bare) else text.replace("-", "−")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("openbell.app.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters.update(percent=percent, number=number, usd=usd, measure=measure, place=place)
+    return pages
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The page of `template`, its style sheet inside it."""
+    style = files("openbell.app.reports").joinpath("report.css").read_text(encoding="utf-8")
+    return _environment().get_template(template).render(**values, style=style)
