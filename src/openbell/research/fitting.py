@@ -40,6 +40,7 @@ def fit(model: Model, frame: pl.DataFrame, target: np.ndarray, parameters: Mappi
         raise BadInput(f"The target of `{model.name}` needs one finite value for each of the {frame.height} rows.")
     names = tuple(frame.columns)
     matrix = feature_matrix(frame, names, handles_missing=model.handles_missing, model=model.name)
+    del frame  # Where the caller keeps no other reference, its rows are in memory once while the library fits.
     estimator = model.build(**parameters)
     named = {"names": names} if "names" in inspect.signature(estimator.fit).parameters else {}
     estimator.fit(matrix, np.asarray(target, dtype=np.float32), **named)

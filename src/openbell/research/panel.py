@@ -73,10 +73,12 @@ def build_panel(
         parts.append(_part(view, features, labels, keyed, group, lacking, lead_minutes))
         if progress is not None:
             progress(min(len(parts) * SYMBOLS_AT_ONCE, len(symbols)), len(symbols), "features")
-    frame = pl.concat((part.frame for part in parts), rechunk=False).sort("session", "symbol")
-    notes = _left_out(parts, frame, keyed)
-    off = parts[0].switched_off
+    late, off = sum(part.late for part in parts), parts[0].switched_off
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    frames = [part.frame for part in parts]
     del parts
+    frame = _sorted(frames)
+    notes += _left_out(frame, keyed, late)
     frame, unlabelled = _labelled(view, frame, labels)
     notes += unlabelled
     if is_survivorship_biased(universe):
@@ -159,16 +161,26 @@ def _part(
     return _Part(known.drop("bar", "number", "row_known_at"), late, computed.switched_off, computed.notes)
 
 
-def _left_out(parts: Sequence[_Part], frame: pl.DataFrame, keyed: pl.DataFrame) -> list[str]:
+def _sorted(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """All rows of `frames`, which is emptied, by session and symbol; never are two whole panels in memory."""
+    frame = pl.concat(frames, rechunk=False)
+    frames.clear()
+    order = frame.select(pl.arg_sort_by("session", "symbol")).to_series()
+    names = frame.columns
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        frame = frame.with_columns(frame.select(names[start : start + _COLUMNS_AT_ONCE])[order])
+    return frame
+
+
+def _left_out(frame: pl.DataFrame, keyed: pl.DataFrame, late: int) -> list[str]:
     """What did not become a row, counted; refuses a panel that is empty."""
-    late = sum(part.late for part in parts)
     absent = keyed.height - frame.height - late
     if frame.is_empty():
         raise BadInput(
             f"Of {keyed.height} members at their decisions {absent} had no bar the session before, and the bars of "
             f"{late} were known only after the decision. Import the missing bars, or a source with a shorter delay."
         )
-    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    notes = []
     if absent:
         notes.append(f"{absent} of {keyed.height} members at their decisions had no bar the session before.")
     if late:
@@ -218,11 +230,12 @@ def ranked(panel: Panel) -> Panel:
 
     Only rows of the same decision are compared, so it is causal by construction; training and serving both use it.
     """
-    frame = panel.frame
-    for start in range(0, len(panel.features), _COLUMNS_AT_ONCE):
-        names = panel.features[start : start + _COLUMNS_AT_ONCE]
+    frame, features, labels, notes = panel.frame, panel.features, panel.labels, panel.notes
+    recipe = digest([panel.recipe, "centred rank within the date"])
+    del panel  # So that a caller who keeps no other reference has each column replaced, not copied.
+    for start in range(0, len(features), _COLUMNS_AT_ONCE):
+        names = features[start : start + _COLUMNS_AT_ONCE]
         frame = frame.with_columns(
             centred_rank(pl.col(name)).over("session").cast(pl.Float32).alias(name) for name in names
         )
-    recipe = digest([panel.recipe, "centred rank within the date"])
-    return Panel(frame, panel.features, panel.labels, recipe, panel.notes)
+    return Panel(frame, features, labels, recipe, notes)

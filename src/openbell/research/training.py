@@ -231,7 +231,7 @@ def _panel(
     progress: Progress | None,
 ) -> Panel:
     """Ranked features: every session that is scored, one in `stride` of those before."""
-    panel = build_panel(
+    built = build_panel(
         view,
         features,
         [label],
@@ -244,7 +244,9 @@ def _panel(
         benchmark=benchmark,
         progress=progress,
     )
-    return ranked(_without_empty(panel))
+    held = [_without_empty(built)]
+    del built
+    return ranked(held.pop())
 
 
 def _without_empty(panel: Panel) -> Panel:
@@ -311,8 +313,10 @@ def _final_fits(
     progress: Progress | None,
 ) -> tuple[Candidate, ...]:
     """Every candidate on all rows whose label is known at ``view.as_of``, saved; one that is saved already is kept."""
-    keyed = panel.frame.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
-    rows = keyed.filter(train_rows(label.name, view.as_of, chosen.stride))
+    keys = panel.frame.select("session", label.name, f"{label.name}_known_at")
+    keys = keys.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
+    kept = keys.select(train_rows(label.name, view.as_of, chosen.stride).fill_null(False)).to_series()
+    rows = panel.frame.filter(kept)
     meta = {
         "desk": plan["desk"],
         "as_of": view.as_of.isoformat(),

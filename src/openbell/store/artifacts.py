@@ -59,23 +59,23 @@ def feature_matrix(
     frame: pl.DataFrame, features: tuple[str, ...], *, handles_missing: bool, model: str
 ) -> np.ndarray:
     """The columns `features` of `frame` by name, Float32, shape (n, p), null as NaN; refuses what cannot be used."""
-    missing = [name for name in features if name not in frame.columns]
-    extra = [name for name in frame.columns if name not in features]
+    there = frame.columns
+    missing = [name for name in features if name not in there]
+    extra = [name for name in there if name not in features]
     if missing or extra:
         raise BadInput(
             f"The model `{model}` was fitted on {len(features)} columns; "
             + f"missing here: {', '.join(missing) or 'none'}; not known to it: {', '.join(extra) or 'none'}. "
-            + (nearest(missing[0], frame.columns) if missing else "Hand in exactly its own columns.")
+            + (nearest(missing[0], there) if missing else "Hand in exactly its own columns.")
         )
-    matrix = frame.select(pl.col(name).cast(pl.Float32) for name in features).to_numpy()
-    finite = np.isfinite(matrix)
-    if not finite.all():
-        infinite = np.isinf(matrix).any(axis=0)
-        if infinite.any():
-            raise BadInput(f"The column `{features[int(np.argmax(infinite))]}` holds infinite values; write null.")
-        if not handles_missing:
-            at = int(np.argmax(~finite.all(axis=0)))
-            raise BadInput(f"The model `{model}` does not handle missing values; `{features[at]}` has some.")
+    matrix = np.empty((frame.height, len(features)), dtype=np.float32)
+    for at, name in enumerate(features):
+        column = frame[name].cast(pl.Float32).to_numpy()
+        if np.isinf(column).any():
+            raise BadInput(f"The column `{name}` holds infinite values; write null.")
+        if not handles_missing and np.isnan(column).any():
+            raise BadInput(f"The model `{model}` does not handle missing values; `{name}` has some.")
+        matrix[:, at] = column
     return matrix
 
 
