@@ -127,7 +127,9 @@ def test_a_frame_digest_sees_every_change() -> None:
         base.with_columns(pl.col("a").cast(pl.Float32)),
         base.reverse(),
         pl.DataFrame({"a": [1.0, None, 0.0], "s": ["xy", "z", None]}),
+        pl.DataFrame({"a": [1.0, None, 0.0], "s": ["x\x1fy", "z", None]}),
+        pl.DataFrame({"a": [1.0, None, 0.0], "s": ["x", "y\x1fz", None]}),
     ]
     digests = {frame_digest(each) for each in [base, *others]}
     assert frame_digest(base.clone()) in digests
-    assert len(digests) == 7
+    assert len(digests) == 9

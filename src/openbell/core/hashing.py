@@ -50,7 +50,10 @@ def frame_digest(frame: pl.DataFrame) -> str:
     for column in frame.rechunk().get_columns():
         sha.update(np.packbits(column.is_null().to_numpy()).tobytes())
         if column.dtype == pl.String or isinstance(column.dtype, (pl.Categorical, pl.Enum)):
-            sha.update("\x1f".join(column.cast(pl.String).fill_null("").to_list()).encode())
+            text = column.cast(pl.String).fill_null("")
+            # Lengths first: without them the border between two words could move unseen.
+            sha.update(np.ascontiguousarray(text.str.len_bytes().to_numpy()).tobytes())
+            sha.update("".join(text.to_list()).encode())
         elif column.dtype.is_nested():
             sha.update(canonical_json(column.to_list()).encode())
         else:
