@@ -63,16 +63,16 @@ def test_every_reason_is_a_sentence():
 
 def test_the_request_as_written_imports_whole(tmp_path, request_yaml, catalogue):
     path = _write(tmp_path, request_yaml)
-    imported = import_config(path, catalogue)
-    reported = set(imported.taken) | set(imported.holds) | set(imported.left)
+    toml, report = import_config(path, catalogue)
+    reported = set(report.taken) | set(report.holds) | set(report.left)
     assert reported == {key for key, _ in _leaves(yaml.safe_load(request_yaml))}
     out = tmp_path / "openbell.toml"
-    out.write_text(imported.toml, encoding="utf-8")
+    out.write_text(toml, encoding="utf-8")
     settings = load(catalogue, file=out, environ={}, cwd=tmp_path)
     assert settings.safety["position_cap"]["max_position_pct"] == 0.15
     assert settings.models["lightgbm"]["leaves"] == 31
     assert settings.train.candidates == ("xgboost", "random_forest", "lightgbm")
-    assert len(imported.lines()) == len(reported)
+    assert len(report.lines()) == len(reported)
 
 
 def test_a_default_of_the_request_is_a_default_here(request_yaml, catalogue):
@@ -128,7 +128,7 @@ def test_all_complaints_are_told_at_once(tmp_path, catalogue):
 
 
 def test_an_empty_file_gives_no_settings_and_an_absent_one_is_refused(tmp_path, catalogue):
-    assert tomllib.loads(import_config(_write(tmp_path, "# nothing\n"), catalogue).toml) == {}
+    assert tomllib.loads(import_config(_write(tmp_path, "# nothing\n"), catalogue)[0]) == {}
     with pytest.raises(BadInput, match="cannot be read"):
         import_config(tmp_path / "none.yaml", catalogue)
 

@@ -16,11 +16,10 @@ from openbell.core.declare import Catalogue, discover
 from openbell.core.errors import BadInput, nearest
 
 
-@dataclass
-class Imported:
-    """The settings as TOML, and what became of each key: taken over, true here anyway, or left out and why."""
+@dataclass(frozen=True)
+class Report:
+    """What became of each key of the file: taken over, true here anyway, or left out and why."""
 
-    toml: str = ""
     taken: dict[str, str] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -103,7 +102,7 @@ class _Import:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.values: dict[str, tuple[Any, str]] = {}
-        self.imported = Imported()
+        self.report = Report()
         self.complaints: list[str] = []
 
     def add(self, entry: _Entry) -> None:
@@ -115,7 +114,7 @@ class _Import:
         elif isinstance(rule, Holds):
             self._compare(entry, rule)
         else:
-            self.imported.left[entry.key] = rule.why
+            self.report.left[entry.key] = rule.why
 
     def _take(self, entry: _Entry, rule: Ours) -> None:
         try:
@@ -131,11 +130,11 @@ class _Import:
             )
             return
         self.values[got.key] = (got.value, entry.key)
-        self.imported.taken[entry.key] = f"{got.key} = {literal(got.value)}" + (f" ({got.note})" if got.note else "")
+        self.report.taken[entry.key] = f"{got.key} = {literal(got.value)}" + (f" ({got.note})" if got.note else "")
 
     def _compare(self, entry: _Entry, rule: Holds) -> None:
         if entry.value == rule.value:
-            self.imported.holds[entry.key] = rule.why
+            self.report.holds[entry.key] = rule.why
         else:
             self.complaints.append(
                 f"line {entry.line}: `{entry.key}` can only be {literal(rule.value)}; was {literal(entry.value)}. "
@@ -143,7 +142,7 @@ class _Import:
             )
 
 
-def import_config(path: Path, catalogue: Catalogue | None = None) -> Imported:
+def import_config(path: Path, catalogue: Catalogue | None = None) -> tuple[str, Report]:
     """The settings that a request-style file at `path` asks for, as TOML, with a report on each of its keys.
 
     Every unknown key, every value that cannot hold here and every two keys that disagree are told together; then
@@ -158,5 +157,4 @@ def import_config(path: Path, catalogue: Catalogue | None = None) -> Imported:
     words = [f"{key}={value if isinstance(value, str) else literal(value)}" for key, value in values.items()]
     load(catalogue or discover(), overrides=words, environ={}, cwd=path.parent)
     notes = {key: [f"from {theirs}"] for key, (_, theirs) in work.values.items()}
-    work.imported.toml = text(values, notes, [f"Taken over from {path.name}."])
-    return work.imported
+    return text(values, notes, [f"Taken over from {path.name}."]), work.report
