@@ -105,7 +105,7 @@ def test_bad_files_are_refused(tmp_path: Path, memory: Memory) -> None:
     with pytest.raises(BadInput, match="`soon`, which is no date"):
         import_fundamentals(memory, bad, at=AT)
     empty = write(tmp_path / "d.parquet", symbol=[""], end_date=["2015-03-31"], revenues=[1.0])
-    with pytest.raises(BadInput, match="No row of d.parquet"):
+    with pytest.raises(BadInput, match=r"No row of d.parquet"):
         import_fundamentals(memory, empty, at=AT)
 
 

@@ -1,6 +1,7 @@
 """One import: counted to the last row, in one commit, idempotent, and honest about when a row was known."""
 
 import datetime as dt
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -116,7 +117,7 @@ def test_increments_end_where_one_import_ends(
     whole, parts = Memory(), Memory()
     import_batch(whole, batch(rows), calendar, at=AT)
     edges = [0, *sorted(cuts), 400]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         assert adds_up(import_batch(parts, batch(rows[max(first - overlap, 0) : last]), calendar, at=AT))
     for name in whole.frames:
         key = ["symbol", "session"] if "session" in whole.frames[name].columns else ["symbol"]
@@ -177,7 +178,7 @@ def test_what_cannot_be_used_is_refused_as_a_whole(memory: Memory, calendar: Ses
     with pytest.raises(BadInput, match="no rows at all"):
         import_batch(memory, Batch("nothing"), calendar, at=AT)
     weekend = walk(calendar).with_columns(pl.lit(dt.date(2015, 3, 14)).alias("session"))
-    with pytest.raises(BadInput, match="None of the 300 bars .* lies on a session of XNYS"):
+    with pytest.raises(BadInput, match=r"None of the 300 bars .* lies on a session of XNYS"):
         import_batch(memory, batch(weekend), calendar, at=AT)
     with pytest.raises(BadInput, match="has no time zone"):
         import_batch(memory, batch(walk(calendar)), calendar, at=dt.datetime(2026, 1, 5))

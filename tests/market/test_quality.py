@@ -115,6 +115,8 @@ def test_an_idle_first_row_at_any_price_is_a_placeholder_unless_it_had_traded_be
     rows = at(walk(calendar), range(3), open=50.0, high=50.0, low=50.0, close=50.0, volume=0.0)
     assert broken(rows, calendar) == {"placeholder": [0, 1, 2]}
     assert broken(rows, calendar, traded={"X"}) == {}
+    bare = pl.lit(None, dtype=pl.Float64)
+    assert broken(rows.with_columns(bare.alias("open"), bare.alias("high"), bare.alias("low")), calendar) == {}
 
 
 @pytest.mark.parametrize("ratio", [1 / 2, 1 / 3, 2 / 3, 1 / 7, 1 / 20, 4.0, 10.0])
@@ -124,6 +126,15 @@ def test_an_unadjusted_split(calendar: Sessions, ratio: float) -> None:
     assert broken(rows, calendar) == {"unadjusted_split": list(range(150, 171))}
     notes = gate(rows, calendar).findings.filter(pl.col("rule") == "new_level")
     assert notes["session"].to_list() == [rows["session"][171]]
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(2 / 3, False), (1 / 2, True), (1 / 7, True)])
+def test_a_close_alone_tells_no_crash_from_a_small_split(calendar: Sessions, ratio: float, found: bool) -> None:
+    """KEY 2008-09-29 and CCL 2020-03-12 fell by a third on little more than the volume of those weeks."""
+    bare = pl.lit(None, dtype=pl.Float64)
+    rows = scaled(walk(calendar), range(150, 300), ratio, volume=1 / ratio)
+    rows = rows.with_columns(bare.alias("open"), bare.alias("high"), bare.alias("low"))
+    assert ("unadjusted_split" in broken(rows, calendar)) is found
 
 
 def test_an_action_explains_a_split(calendar: Sessions) -> None:

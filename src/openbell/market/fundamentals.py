@@ -147,14 +147,16 @@ def _named(raw: pl.DataFrame, chosen: dict[str, str], path: str) -> dict[str, st
         fitting = [name for name in raw.columns if plain(name) in words and name not in chosen.values()]
         if ours not in found and len(fitting) > 1:
             raise BadInput(
-                f"In {path} the columns {', '.join(fitting)} could each be `{ours}`. Name one with `--map {ours}=COLUMN`."
+                f"In {path} the columns {', '.join(fitting)} could each be `{ours}`. "
+                f"Name one with `--map {ours}=COLUMN`."
             )
         if ours not in found and fitting:
             found[ours] = fitting[0]
     for ours in ("symbol", "period_end"):
         if ours not in found:
             raise BadInput(
-                f"There is no column for `{ours}` in {path}. {nearest(ours, raw.columns)} Name it with `--map {ours}=COLUMN`."
+                f"There is no column for `{ours}` in {path}. {nearest(ours, raw.columns)} "
+                f"Name it with `--map {ours}=COLUMN`."
             )
     return found
 
@@ -232,7 +234,8 @@ def refuse_snapshots(rows: pl.DataFrame, *, path: str = "the file", ratios: Coll
     if found.height:
         worst = found.sort("still", descending=True).row(0, named=True)
         raise BadInput(
-            f"`{worst['column']}` in {path} is no point-in-time number: it stands still over {SNAPSHOT_FILINGS} filings or "
-            f"more while the revenue changes, in {worst['still']} of {worst['symbols']} symbols "
-            f"({', '.join(worst['examples'])}). Leave the column out, or get it as it was filed."
+            f"`{worst['column']}` in {path} is no point-in-time number: it stands still over "
+            f"{SNAPSHOT_FILINGS} filings or more while the revenue changes, in {worst['still']} of "
+            f"{worst['symbols']} symbols ({', '.join(worst['examples'])}). "
+            "Leave the column out, or get it as it was filed."
         )

@@ -28,11 +28,17 @@ KEY = ["symbol", "session"]
 class Appendable(Protocol):
     """The verbs of the tables that an import needs."""
 
-    def scan(self, name: str) -> pl.LazyFrame: ...
+    def scan(self, name: str) -> pl.LazyFrame:
+        """All rows of a table."""
+        ...
 
-    def exists(self, name: str) -> bool: ...
+    def exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        ...
 
-    def append_all(self, frames: Mapping[str, pl.DataFrame]) -> str: ...
+    def append_all(self, frames: Mapping[str, pl.DataFrame]) -> str:
+        """Add rows to several tables in one commit, and return its id."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +139,7 @@ def _refuse_unusable(batch: Batch, sessions: Sessions) -> None:
     if not inside:
         first, last = batch.bars["session"].min(), batch.bars["session"].max()
         raise BadInput(
-            f"None of the {batch.bars.height} bars of `{batch.name}` ({first} to {last}) lies on a session of "
+            f"None of the {batch.bars.height} bars of `{batch.name}` ({first!s} to {last!s}) lies on a session of "
             f"{sessions.exchange} between {sessions.dates[0]} and {sessions.dates[-1]}. Name the exchange of the data."
         )
 

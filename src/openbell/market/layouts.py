@@ -92,12 +92,12 @@ def dates(column: pl.Series, *, path: str = "the file") -> pl.Series:
         return parsed.dt.date()
     if parsed.dtype.time_zone is None:  # type: ignore[attr-defined]
         raise BadInput(
-            f"The column `{column.name}` of {path} holds times without a time zone, such as {timed.first()}; nobody "
+            f"The column `{column.name}` of {path} holds times without a time zone, such as {timed.first()!s}; nobody "
             "can know which clock they were read from. Write them with an offset; for daily bars hand in one row per "
             "session with a plain date."
         )
     raise BadInput(
-        f"The column `{column.name}` of {path} holds times of day, such as {timed.first()}: these are intraday bars. "
+        f"The column `{column.name}` of {path} holds times of day, such as {timed.first()!s}: these are intraday bars. "
         "`openbell data import bars` takes one row per session with a plain date."
     )
 
@@ -121,7 +121,8 @@ def _parsed(column: pl.Series, path: str) -> pl.Series:
             return moments
     bad = text.filter(day.str.to_date("%Y-%m-%d", strict=False).is_null()).first()
     raise BadInput(
-        f"The column `{column.name}` of {path} holds `{bad}`, which is not one certain date. Write dates as YYYY-MM-DD."
+        f"The column `{column.name}` of {path} holds `{bad!s}`, which is not one certain date. "
+        "Write dates as YYYY-MM-DD."
     )
 
 
@@ -141,8 +142,8 @@ def number(frame: pl.DataFrame, column: str, name: str, *, path: str = "the file
         if wrong.any():
             row = int(wrong.arg_max() or 0)
             raise BadInput(
-                f"Row {row + 1} of `{column}` in {path} is `{text[row]}`, which is no number. Write it with a point and "
-                "without thousands separators."
+                f"Row {row + 1} of `{column}` in {path} is `{text[row]}`, which is no number. Write it with a point "
+                "and without thousands separators."
             )
     if not series.dtype.is_numeric():
         raise BadInput(f"The column `{column}` of {path} holds {series.dtype}, not numbers, so it cannot be `{name}`.")

@@ -18,9 +18,13 @@ DAILY = "1d"
 class Readable(Protocol):
     """The verbs of the tables that are needed to look."""
 
-    def scan(self, name: str) -> pl.LazyFrame: ...
+    def scan(self, name: str) -> pl.LazyFrame:
+        """All rows of a table."""
+        ...
 
-    def exists(self, name: str) -> bool: ...
+    def exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        ...
 
 
 def _latest(tables: Readable, name: str, key: list[str], schema: Schema, keep: pl.Expr) -> pl.DataFrame:

@@ -140,7 +140,8 @@ def _bars(
     back = _first_step_back(rows)
     if back is not None and not sort:
         raise BadInput(
-            f"The rows of {place.name} are not in order of time: {back}. Sort the file, or let it be sorted with `--sort`."
+            f"The rows of {place.name} are not in order of time: {back}. "
+            "Sort the file, or let it be sorted with `--sort`."
         )
     rows = rows.sort("symbol", "session", maintain_order=True)
     bars = bars_frame(rows)
@@ -239,7 +240,8 @@ def _membership(frame: pl.DataFrame, place: Path, universe: str) -> Batch:
     turned = spells.filter(pl.col("end") < pl.col("start"))
     if turned.height:
         raise BadInput(
-            f"{turned['symbol'][0]} ends on {turned['end'][0]} before it starts on {turned['start'][0]} in {place.name}."
+            f"In {place.name} {turned['symbol'][0]} ends on {turned['end'][0]} before it starts on "
+            f"{turned['start'][0]}. Exchange the two dates."
         )
     entries = spells.select("symbol", pl.col("start").alias("session"), pl.lit(True).alias("member"))
     exits = spells.drop_nulls("end").select("symbol", pl.col("end").alias("session"), pl.lit(False).alias("member"))

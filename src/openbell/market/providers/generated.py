@@ -28,7 +28,7 @@ def declared(
     first: dt.date = FIRST,
     exchange: str = "XNYS",
 ) -> Batch:
-    """A made-up market with clustered volatility, fat tails, correlations, regimes and sectors; an edge if asked for."""
+    """A made-up market: clustered volatility, fat tails, correlations, regimes, sectors, and an edge if asked for."""
     return generated(names=names, years=years, seed=seed, edge=edge, first=first, exchange=exchange)
 
 

@@ -36,7 +36,7 @@ def declared(*, small: bool = False) -> Batch:
 
 
 def sample(*, small: bool = False) -> Batch:
-    """The sample: 503 S&P 500 stocks of `portfolio-backtester` where it is installed, else (or `small`) 20 of `skfolio`."""
+    """503 S&P 500 stocks of `portfolio-backtester` where it is installed, else (or if `small`) 20 of `skfolio`."""
     large = None if small else _folder(*LARGE)
     if large is not None:
         return _large(large)

@@ -24,7 +24,7 @@ SAME = 1e-4
 
 
 def download(symbol: str, first: dt.date) -> Any:
-    """The history of `symbol` from `first` to the newest session by yfinance; the one place that reaches the network."""
+    """The history of `symbol` from `first` to the newest session by yfinance: what alone reaches the network."""
     try:
         import yfinance  # type: ignore[import-untyped]
     except ImportError as missing:

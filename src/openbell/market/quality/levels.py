@@ -1,4 +1,4 @@
-"""Rules on jumps of the level: unadjusted splits, ticker flips, re-used tickers. Crashes with trading behind them pass."""
+"""Rules on jumps of the level: unadjusted splits, ticker flips, re-used tickers. Crashes that were traded pass."""
 
 from __future__ import annotations
 
@@ -38,8 +38,12 @@ SPLIT_RETURN_SHARE = 0.12
 SPLIT_RETURN = 0.10
 SPLIT_RANGE_SHARE = 0.25
 QUIET_VALUE_RATIO = (0.1, 2.0)
-#: Where no volume is known, only a split in two or more is looked for, and nearer to its ratio.
-SPLIT_WITHOUT_VOLUME = (math.log(1.9), 0.05)
+#: A crash looks like a split of 3:2 to who sees only its close. Where the open, the range or the volume is not known,
+#: only splits in two or more are looked for, and nearer to their ratio; and in wild weeks no 3:2 is.
+LARGE_SPLIT = math.log(1.9)
+SPLIT_RETURN_UNSEEN = 0.05
+SPLIT_RETURN_CLOSE_ALONE = 0.03
+SMALL_SPLIT_IN_MEAN_MOVES = 10.0
 #: An index is not split and not traded: only a jump that no index makes is one of another instrument.
 INDEX_JUMP = math.log(4.0)
 
@@ -130,17 +134,19 @@ def _split() -> pl.Expr:
     jump = pl.col("jump").abs()
     nearest = pl.lit(None, dtype=pl.Float64)
     for ratio in SPLIT_RATIOS:
-        own_return = min(SPLIT_RETURN_SHARE * ratio, SPLIT_RETURN)
-        nearest = pl.when((jump - ratio).abs() <= own_return).then(pl.lit(ratio)).otherwise(nearest)
+        allowed = min(SPLIT_RETURN_SHARE * ratio, SPLIT_RETURN)
+        nearest = pl.when((jump - ratio).abs() <= allowed).then(pl.lit(ratio)).otherwise(nearest)
     gap = (pl.col("jump") - pl.col("close").log() + pl.col("open").log()).abs()
     opened = ((gap - nearest).abs() <= SPLIT_RETURN).fill_null(True)
     narrow = ((pl.col("high") / pl.col("low")).log() <= SPLIT_RANGE_SHARE * nearest).fill_null(True)
     value = pl.col("volume_ratio") * pl.col("jump").exp()
-    least, own_return = SPLIT_WITHOUT_VOLUME
-    plain = pl.col("volume").is_null() & (nearest > least) & ((jump - nearest).abs() <= own_return)
-    quiet = pl.when(pl.col("volume").is_null()).then(plain).otherwise(value.is_between(*QUIET_VALUE_RATIO))
-    tame = jump > JUMP_IN_MEAN_MOVES * pl.col("usual").fill_null(0.0)
-    return (nearest.is_not_null() & opened & narrow & quiet & tame).fill_null(False)
+    quiet = pl.col("volume").is_null() | value.is_between(*QUIET_VALUE_RATIO)
+    unseen = pl.any_horizontal(pl.col(name).is_null() for name in ("open", "high", "low", "volume"))
+    own_return = pl.when(pl.col("volume").is_null()).then(SPLIT_RETURN_CLOSE_ALONE).otherwise(SPLIT_RETURN_UNSEEN)
+    near = (nearest > LARGE_SPLIT) & ((jump - nearest).abs() <= own_return)
+    mean_moves = pl.when(nearest > LARGE_SPLIT).then(JUMP_IN_MEAN_MOVES).otherwise(SMALL_SPLIT_IN_MEAN_MOVES)
+    tame = jump > mean_moves * pl.col("usual").fill_null(0.0)
+    return (nearest.is_not_null() & opened & narrow & quiet & tame & (near | ~unseen)).fill_null(False)
 
 
 def _judged(level: np.ndarray, suspect: np.ndarray) -> tuple[list[int], list[int], list[int]]:

@@ -29,6 +29,8 @@ def stale_findings(rows: pl.DataFrame, traded: frozenset[str]) -> pl.DataFrame:
     untraded = ((pl.col("volume") > 0) | pl.col("volume").is_null()).cum_sum().over("symbol") == 0
     unlisted = untraded & ~pl.col("symbol").is_in(sorted(traded))
     idle = (pl.col("volume") == 0) & flat
+    # Without a high and a low nobody knows whether a first price without volume moved.
+    unlisted = unlisted & pl.col("high").is_not_null() & pl.col("low").is_not_null()
     placeholder = idle & ((pl.col("close") < PLACEHOLDER_USD) | unlisted)
     return pl.concat(
         [
