@@ -135,6 +135,16 @@ def test_what_the_filings_lack_switches_off(frame):
     assert "there are no filings" in none.switched_off["net_margin"]
 
 
+def test_without_the_kind_of_period_only_what_needs_none_is_left():
+    """Filings of numbers alone: nobody can tell a year from a quarter, so nothing guesses it."""
+    numbers = MemoryTables({**TABLES.frames, "fundamentals": filings_table().drop("period_focus")})
+    rows = rows_of(numbers)
+    assert {"net_margin", "operating_margin", "current_ratio", "revenue_growth_yoy"} <= set(rows.names)
+    assert {"price_to_earnings", "return_on_equity", "revenue_growth_qoq"} <= set(rows.switched_off)
+    assert "`period_focus`" in rows.switched_off["price_to_book"]
+    assert rows.frame["revenue_growth_yoy"].equals(rows_of().frame["revenue_growth_yoy"])
+
+
 def test_repeated_filings_do_not_start_the_blackout_again():
     """The same figures filed again a day later, as the source does: the first one counts."""
     twice = [*STATEMENTS[:2], ("2010-03-31", "2010-05-12", *STATEMENTS[1][2:]), *STATEMENTS[2:]]

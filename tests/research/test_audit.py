@@ -19,7 +19,7 @@ from openbell.core.view import View
 from openbell.quant.expressions import close, ema, returns, sma, volume
 from openbell.research.audit import CAUSALITY, LOOKBACK, OFF, STATIC, Replaced, audit_features
 from openbell.research.compute import label_rows
-from openbell.research.sanity import constant_features, frozen_figures, rule_label_accuracy
+from openbell.research.sanity import constant_features, rule_label_accuracy
 
 TABLES, CALENDAR = market(symbols=3, sessions=760)
 
@@ -177,18 +177,3 @@ def test_constant_features_are_told():
         "vix": "`vix` is 15.0 in all of 31 sessions: a placeholder, not a measurement."
     }
     assert constant_features(frame.head(30), ["vix"]) == {}
-
-
-def test_frozen_figures_are_told():
-    """Check 9: a figure that stays over three filings while revenue moves is today's snapshot in the past."""
-    filings = pl.DataFrame(
-        {
-            "symbol": ["A"] * 4 + ["B"] * 2,
-            "revenues": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            "pe": [20.0, 20.0, 20.0, 21.0, 20.0, 20.0],
-            "margin": [0.1, 0.1, 0.2, 0.2, 0.3, 0.3],
-        }
-    )
-    assert set(frozen_figures(filings, ["pe", "margin"])) == {"pe"}
-    still = filings.with_columns(pl.lit(7.0).alias("revenues"))
-    assert frozen_figures(still, ["pe", "margin"]) == {}

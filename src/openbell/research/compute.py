@@ -19,6 +19,8 @@ from openbell.quant.statements import FILED
 from openbell.research import filings
 from openbell.research.grid import BAR_COLUMNS, lacking_fields, session_grid
 
+#: Most features need at most so many rows; the others are computed apart where only a few days are wanted.
+FEW_ROWS = 300
 #: Symbols computed at once: 32 names over ten years of 170 columns take about 150 MB.
 SYMBOLS_AT_ONCE = 32
 
@@ -124,7 +126,8 @@ def feature_rows(
     possible, switched_off = possible_features(features, asked, filings.filing_columns(view))
     needed = rows_needed(possible)
     grid = session_grid(view, symbols=symbols, first=_earlier(view, first, needed - 1), last=last)
-    plan = Plan(view, possible, needed, dtype, lead_minutes, blackout_days)
+    start = None if first is None else len(view.sessions.between(view.sessions.dates[0], first)) - 1
+    plan = Plan(view, possible, needed, dtype, lead_minutes, blackout_days, start)
     parts, counted = [], 0
     names = grid.frame["symbol"].unique(maintain_order=True).to_list()
     for group in _groups(names, symbols_at_once):
@@ -228,17 +231,34 @@ class Plan:
     dtype: type[pl.DataType] = pl.Float64
     lead_minutes: int = 30
     blackout_days: int = filings.BLACKOUT_DAYS
+    first: int | None = None
 
     def computed(self, bars: pl.DataFrame) -> pl.DataFrame:
-        """Keys, ``is_bar`` and the features of one group of symbols."""
-        on_bars = [each for each in self.features if each.reads == "bars"]
+        """Keys, ``is_bar`` and the features of one group of symbols, from the session number `first` on."""
         on_filings = [each for each in self.features if each.reads == "fundamentals"]
         bars = restated(bars, self.rows_back)
-        keys = ["session", "symbol", "known_at", "is_bar"]
-        values = evaluated(bars, [each.expression.cast(self.dtype).alias(each.name) for each in on_bars], keys)
+        wanted = bars if self.first is None else bars.filter(pl.col("number") >= self.first)
+        parts = [wanted.select("session", "symbol", "known_at", "is_bar")]
+        parts += [self._on_bars(bars, rows, group) for rows, group in self._by_need()]
+        values = pl.concat(parts, how="horizontal")
         if on_filings:
-            values = self._with_fundamentals(values, bars, on_filings)
+            values = self._with_fundamentals(values, wanted, on_filings)
         return values.select("session", "symbol", "known_at", *(each.name for each in self.features), "is_bar")
+
+    def _by_need(self) -> list[tuple[int | None, list[Feature]]]:
+        """The features of bars by the rows they need: for a few days most need far fewer than the hungriest."""
+        on_bars = [each for each in self.features if each.reads == "bars"]
+        if self.first is None:
+            return [(None, on_bars)]
+        few = [each for each in on_bars if rows_needed([each]) <= FEW_ROWS]
+        many = [each for each in on_bars if each not in few]
+        return [(FEW_ROWS, few), (None, many)]
+
+    def _on_bars(self, bars: pl.DataFrame, rows: int | None, features: Sequence[Feature]) -> pl.DataFrame:
+        if rows is not None and self.first is not None:
+            bars = bars.filter(pl.col("number") > self.first - rows)
+        values = evaluated(bars, [each.expression.cast(self.dtype).alias(each.name) for each in features], ["number"])
+        return (values if self.first is None else values.filter(pl.col("number") >= self.first)).drop("number")
 
     def _with_fundamentals(self, values: pl.DataFrame, bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
         columns = filings.filing_columns(self.view)

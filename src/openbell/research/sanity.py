@@ -1,4 +1,4 @@
-"""Faults of a panel that no model can mend: a label that is a rule, a feature that never changes, a frozen filing."""
+"""Faults of a panel that no model can mend: a label that is a rule, a feature that never changes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ RULE_ACCURACY = 0.99
 RULE_DEPTH = 8
 #: A feature with one value for more than this many sessions is a placeholder.
 CONSTANT_SESSIONS = 30
-#: Filings in a row over which a figure may stay the same while revenue changes.
-FROZEN_FILINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +76,4 @@ def constant_features(frame: pl.DataFrame, names: Sequence[str], sessions: int =
         spanned = held["session"].n_unique()
         if spanned > sessions and held[name].n_unique() == 1:
             found[name] = f"`{name}` is {held[name][0]} in all of {spanned} sessions: a placeholder, not a measurement."
-    return found
-
-
-def frozen_figures(
-    filings: pl.DataFrame, names: Sequence[str], *, revenue: str = "revenues", run: int = FROZEN_FILINGS
-) -> dict[str, str]:
-    """Figures that stay the same over `run` or more filings of a symbol while its revenue changes.
-
-    Such a figure is today's snapshot copied into the past. `filings` has ``symbol`` and is in the order of filing.
-    """
-    moved = (pl.col(revenue) != pl.col(revenue).shift(1)).over("symbol")
-    found = {}
-    for name in names:
-        same = (pl.col(name) == pl.col(name).shift(1)).over("symbol")
-        frozen = (same & moved).fill_null(False).cast(pl.Int32).rolling_sum(run - 1).over("symbol") == run - 1
-        rows = filings.filter(frozen.fill_null(False))
-        if rows.height:
-            symbol = rows["symbol"][0]
-            found[name] = f"`{name}` of {symbol} stays the same over {run} filings while its revenue changes."
     return found
