@@ -121,6 +121,13 @@ def test_infinite_scores_are_refused():
         FittedModel("broken", ("a", "b"), Broken()).predict(FRAME)
 
 
+def test_many_rows_are_scored_in_parts_and_none_is_none(monkeypatch: pytest.MonkeyPatch):
+    whole = ridge().predict(FRAME)
+    monkeypatch.setattr(artifacts, "ROWS_AT_ONCE", 2)
+    np.testing.assert_allclose(ridge().predict(FRAME), whole, rtol=1e-6)
+    assert ridge().predict(FRAME.clear()).shape == (0,)
+
+
 def test_nothing_here_reads_a_pickle():
     for module in (artifacts, formats):
         source = Path(str(module.__file__)).read_text()

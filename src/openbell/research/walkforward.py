@@ -182,7 +182,7 @@ def walk_forward(
             fitted = fit(model, features[train], target[train], given.get(model.name, {}))
         except FeatureUnavailable as reason:
             return str(reason)
-        scores = fitted.predict(features[test])
+        scores = fitted.predict(_slice(features, test))
         if path is not None:
             _write(path, scores)
         return scores
@@ -204,6 +204,12 @@ def walk_forward(
         folds=table,
         abstained={name: own[0] for name, own in by_model.items() if isinstance(own[0], str)},
     )
+
+
+def _slice(frame: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
+    """Rows of `frame`, without a copy where they stand together, as those of a segment of a sorted panel do."""
+    first, last = int(rows[0]), int(rows[-1])
+    return frame[first : last + 1] if last - first + 1 == len(rows) else frame[rows]
 
 
 def _or_missing(scores: np.ndarray | str, rows: int) -> np.ndarray:

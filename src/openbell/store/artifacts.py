@@ -21,6 +21,8 @@ from openbell.core.hashing import canonical_json, digest
 from openbell.store.formats import FORMATS, format_of
 
 MANIFEST = "manifest.json"
+#: Rows scored at once: their matrix and the library's copies of it stay small beside the panel.
+ROWS_AT_ONCE = 65_536
 
 _LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "skops")
 
@@ -48,11 +50,17 @@ class FittedModel:
         The columns are matched by name and may stand in any order; a missing or an additional one is refused, as is
         an infinite value, and a missing value where the model does not handle it.
         """
-        matrix = feature_matrix(frame, self.features, handles_missing=self.handles_missing, model=self.name)
-        scores = np.asarray(self.predictor.predict(matrix), dtype=np.float64).reshape(-1)
+        starts = range(0, max(frame.height, 1), ROWS_AT_ONCE)
+        scores = np.concatenate([self._scores(frame[start : start + ROWS_AT_ONCE]) for start in starts])
         if np.isinf(scores).any():
             raise BadInput(f"The model `{self.name}` scored {int(np.isinf(scores).sum())} rows as infinite.")
         return scores
+
+    def _scores(self, frame: pl.DataFrame) -> np.ndarray:
+        matrix = feature_matrix(frame, self.features, handles_missing=self.handles_missing, model=self.name)
+        if not len(matrix):
+            return np.empty(0)
+        return np.asarray(self.predictor.predict(matrix), dtype=np.float64).reshape(-1)
 
 
 def feature_matrix(
