@@ -21,8 +21,8 @@ from openbell.research.grid import BAR_COLUMNS, lacking_fields, session_grid
 
 #: Most features need at most so many rows; the others are computed apart where only a few days are wanted.
 FEW_ROWS = 300
-#: Symbols computed at once: 32 names over ten years of 170 columns take about 150 MB.
-SYMBOLS_AT_ONCE = 32
+#: Symbols computed at once: 64 names over ten years of 160 columns take about 200 MB.
+SYMBOLS_AT_ONCE = 64
 
 Progress = Callable[[int, int, str], None]
 
@@ -127,7 +127,8 @@ def feature_rows(
     needed = rows_needed(possible)
     grid = session_grid(view, symbols=symbols, first=_earlier(view, first, needed - 1), last=last)
     start = None if first is None else len(view.sessions.between(view.sessions.dates[0], first)) - 1
-    plan = Plan(view, possible, needed, dtype, lead_minutes, blackout_days, start)
+    modest = frozenset(each.name for each in possible if rows_needed([each]) <= FEW_ROWS)
+    plan = Plan(view, possible, needed, dtype, lead_minutes, blackout_days, start, modest)
     parts, counted = [], 0
     names = grid.frame["symbol"].unique(maintain_order=True).to_list()
     for group in _groups(names, symbols_at_once):
@@ -232,6 +233,8 @@ class Plan:
     lead_minutes: int = 30
     blackout_days: int = filings.BLACKOUT_DAYS
     first: int | None = None
+    #: Features that need at most `FEW_ROWS` rows.
+    modest: frozenset[str] = frozenset()
 
     def computed(self, bars: pl.DataFrame) -> pl.DataFrame:
         """Keys, ``is_bar`` and the features of one group of symbols, from the session number `first` on."""
@@ -250,9 +253,8 @@ class Plan:
         on_bars = [each for each in self.features if each.reads == "bars"]
         if self.first is None:
             return [(None, on_bars)]
-        few = [each for each in on_bars if rows_needed([each]) <= FEW_ROWS]
-        many = [each for each in on_bars if each not in few]
-        return [(FEW_ROWS, few), (None, many)]
+        few = [each for each in on_bars if each.name in self.modest]
+        return [(FEW_ROWS, few), (None, [each for each in on_bars if each.name not in self.modest])]
 
     def _on_bars(self, bars: pl.DataFrame, rows: int | None, features: Sequence[Feature]) -> pl.DataFrame:
         if rows is not None and self.first is not None:
