@@ -37,10 +37,10 @@ demo: $(VENV)/.demo ## sample data -> train -> decide -> report, offline
 	$(BIN)/openbell demo
 
 test: $(VENV)/.dev ## every test but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-all: $(VENV)/.dev ## the slow ones too: sizes over 100 seeds, kills at every step
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow" --timeout 7200 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "slow or not slow" --timeout 7200 $(ARGS)
 
 coverage: ARGS += --cov --cov-report=term --cov-fail-under=90
 coverage: test ## the tests, with at least 90 % of the lines run

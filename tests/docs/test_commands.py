@@ -14,6 +14,9 @@ import pytest
 from openbell.app import cli
 from openbell.market.calendars import sessions
 
+#: One worker imports and trains the home that all documents share.
+pytestmark = pytest.mark.xdist_group("documents")
+
 DOCUMENTS = (
     "README.md",
     "docs/stocks.md",
