@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from openbell.app import account, outputs
 from openbell.app.burn import BurntTables
 from openbell.app.daily import decide_stocks
-
 from openbell.core.view import Tables
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from openbell.app import account, outputs
 from openbell.app.reporting import daily_report, monitoring_log
 from openbell.app.training import benchmark_symbol, bound_desk, features_of, latest_training, universe_of
@@ -152,7 +151,8 @@ def run_stocks(
     on_step(STEPS[10])
     report = daily_report(home, decided, history, executed=execute, notes=tuple(notes))
     outputs.write_files(
-        folder, {"monitoring_log.json": outputs.json_text(monitoring_log(home, decided)), "report.html": report}
+        folder,
+        {"monitoring_log.json": outputs.json_text(monitoring_log(home, decided, history)), "report.html": report},
     )
 
     on_step(STEPS[11])
@@ -207,11 +207,13 @@ def decide_stocks(
 
 def _forecast(home: Home, view: View, session: dt.date, training: Trained | None, universe: str) -> Forecast:
     if training is None:
-        why = f"No training was done by {view.as_of:%Y-%m-%d %H:%M} UTC. Train with `openbell train stocks --as-of DATE`."
+        why = (
+            f"No training was done by {view.as_of:%Y-%m-%d %H:%M} UTC. Train with `openbell train stocks --as-of DATE`."
+        )
         return no_view(view.as_of, [why])
     told = training.payload
     if told["model"] is None:
-        return no_view(view.as_of, told["why"])
+        return no_view(view.as_of, told["why"][:2])
     model = load_model(home.models / told["model"], manifest_hash=told["manifest"])
     return forecast(
         view,

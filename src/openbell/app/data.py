@@ -29,7 +29,9 @@ def column_map(words: Sequence[str]) -> dict[str, str]:
         if not equals or not ours.strip() or not theirs.strip():
             raise BadInput(f"`--map {word}` names no pair of columns. Write it like --map close=adj_close.")
         if ours.strip() in found:
-            raise BadInput(f"`--map` names `{ours.strip()}` twice: `{found[ours.strip()]}` and `{theirs.strip()}`. Keep one.")
+            raise BadInput(
+                f"`--map` names `{ours.strip()}` twice: `{found[ours.strip()]}` and `{theirs.strip()}`. Keep one."
+            )
         found[ours.strip()] = theirs.strip()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import polars as pl
 
 from openbell.app.files import write_whole
 from openbell.app.outputs import json_text
-from openbell.core.declare import Catalogue
+from openbell.core.declare import Catalogue, Label
 from openbell.core.errors import IntegrityBroken
 from openbell.core.view import View
 from openbell.quant.evaluation import QuantileReturns, quantile_returns
@@ -39,18 +40,22 @@ def quantiles(view: View, training: Training, catalogue: Catalogue) -> QuantileR
     name = training.choice.champion or best_candidate(training)
     label = catalogue.labels[training.label.replace("forward_rank", "forward_return")]
     symbols = training.scores["symbol"].unique().sort().to_list()
+    table = outcomes(view, label, symbols, training.scores["session"].min())  # type: ignore[arg-type]
+    score = pl.col(name) if name else pl.lit(None, dtype=pl.Float64)
+    joined = training.scores.select("session", "symbol", score.alias("score")).join(table, on=["session", "symbol"])
+    return quantile_returns(joined, horizon_sessions=training.horizon_sessions, seed=training.settings.seed)
+
+
+def outcomes(view: View, label: Label, symbols: list[str], first: dt.date) -> pl.DataFrame:
+    """What became of decisions from `first` on, as known at the view: ``session`` (of the decision), ``symbol``, ``outcome``."""
     calendar = view.sessions
-    first = calendar.shift(training.scores["session"].min(), -1)  # type: ignore[arg-type]
-    outcomes = label_rows(view, [label], symbols=symbols, first=first)
+    rows = label_rows(view, [label], symbols=symbols, first=calendar.shift(first, -1))
     following = dict(zip(calendar.dates, calendar.dates[1:], strict=False))
-    table = outcomes.select(
-        "symbol",
+    return rows.select(
         pl.col("session").replace_strict(following, default=None, return_dtype=pl.Date).alias("session"),
+        "symbol",
         pl.col(label.name).alias("outcome"),
     )
-    scored = training.scores.select("session", "symbol", pl.col(name).alias("score") if name else pl.lit(None).alias("score"))
-    joined = scored.join(table, on=["session", "symbol"])
-    return quantile_returns(joined, horizon_sessions=training.horizon_sessions, seed=training.settings.seed)
 
 
 def best_candidate(training: Training) -> str | None:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
-
 from openbell.app.files import write_whole
 from openbell.core.errors import BadInput, unknown
 from openbell.research.compute import feature_rows
@@ -50,4 +48,9 @@ def compute_features(
         rows.frame.write_csv(buffer)
     write_whole(out, buffer.getvalue())
     names = [each for each in rows.frame.columns if each not in ("session", "symbol", "known_at")]
-    return {"rows": rows.frame.height, "features": len(names), "switched_off": dict(rows.switched_off), "file": str(out)}
+    return {
+        "rows": rows.frame.height,
+        "features": len(names),
+        "switched_off": dict(rows.switched_off),
+        "file": str(out),
+    }

@@ -12,9 +12,13 @@ from openbell.core.errors import StorageFailed
 def storage_failure(path: Path, failure: OSError) -> StorageFailed:
     """What the disk refused, as a sentence with the cure."""
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFailed(f"There is no room left to write {path}; nothing was half-written. Free some and run again.")
+        return StorageFailed(
+            f"There is no room left to write {path}; nothing was half-written. Free some and run again."
+        )
     if failure.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageFailed(f"{path} cannot be written ({failure.strerror}). Choose a writable folder with --home or --out.")
+        return StorageFailed(
+            f"{path} cannot be written ({failure.strerror}). Choose a writable folder with --home or --out."
+        )
     return StorageFailed(f"{path} could not be written: {failure.strerror or failure}.")
 
 

@@ -24,8 +24,14 @@ def weights_frame(decision: Decision, book: Book, market: Market) -> pl.DataFram
     """Each name and cash: what it weighs now, after these trades, and at the desk's target."""
     rows = exposures(decision, book, market.names).sort("after_weight", "symbol", descending=[True, False])
     known = [pl.col(name) if name in rows.columns else pl.lit(None).alias(name) for name in ("sector", "price")]
-    table = rows.filter((pl.col("after_weight") > 0) | (pl.col("target_weight") > 0) | (pl.col("held_weight") > 0)).select(
-        "symbol", pl.col("after_weight").alias("weight"), "target_weight", pl.col("held_weight").alias("current_weight"), *known
+    table = rows.filter(
+        (pl.col("after_weight") > 0) | (pl.col("target_weight") > 0) | (pl.col("held_weight") > 0)
+    ).select(
+        "symbol",
+        pl.col("after_weight").alias("weight"),
+        "target_weight",
+        pl.col("held_weight").alias("current_weight"),
+        *known,
     )
     cash = pl.DataFrame(
         {

@@ -113,7 +113,12 @@ def train_stocks(home: Home, session: dt.date, progress: Progress | None = None)
 
 
 def replay(
-    home: Home, view: View, training: Training, universe: str, progress: Progress | None = None, scores: str | None = None
+    home: Home,
+    view: View,
+    training: Training,
+    universe: str,
+    progress: Progress | None = None,
+    scores: str | None = None,
 ) -> Backtest:
     """The desk's policy over all out-of-sample sessions: the champion's scores, or the portfolio without a view."""
     name = scores or training.choice.champion
@@ -191,4 +196,6 @@ def make_home(home: Home) -> None:
     try:
         home.path.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
-        raise StorageFailed(f"The home {home.path} cannot be made: {failure.strerror}. Choose another with --home.") from failure
+        raise StorageFailed(
+            f"The home {home.path} cannot be made: {failure.strerror}. Choose another with --home."
+        ) from failure

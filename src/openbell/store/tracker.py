@@ -70,6 +70,7 @@ def _silence() -> None:
     """MLflow sends nothing anywhere and writes no log lines of its own."""
     for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ[name] = "true"
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

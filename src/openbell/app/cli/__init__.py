@@ -8,10 +8,10 @@ import sys
 # Before numpy and friends are imported: idle OpenMP threads that spin make a busy machine ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import click  # noqa: E402
-import typer  # noqa: E402
+import click
+import typer
 
-from openbell.core.errors import OpenbellError  # noqa: E402
+from openbell.core.errors import OpenbellError
 
 app = typer.Typer(
     name="openbell",

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file.")]
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="OURS=THEIRS", help="Our column and the file's, such as close=adj_close; comma-separated or repeated."),
+    typer.Option(
+        "--map",
+        metavar="OURS=THEIRS",
+        help="Our column and the file's, such as close=adj_close; comma-separated or repeated.",
+    ),
 ]
 CalendarOption = Annotated[
-    str | None, typer.Option("--calendar", metavar="CODE", help="Exchange calendar, such as XNYS. Default: data.calendar.")
+    str | None,
+    typer.Option("--calendar", metavar="CODE", help="Exchange calendar, such as XNYS. Default: data.calendar."),
 ]
 KindOption = Annotated[str, typer.Option("--kind", help="STOCK, ETF or INDEX.")]
 
@@ -31,7 +36,9 @@ def import_bars(
     file: FileArgument,
     column_map: MapOption = None,
     calendar: CalendarOption = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="For a file of one symbol without a symbol column.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="For a file of one symbol without a symbol column.")
+    ] = None,
     kind: KindOption = "STOCK",
     sort: Annotated[bool, typer.Option("--sort", help="Take rows that are not in order of time.")] = False,
     home: HomeOption = None,
@@ -102,7 +109,9 @@ def import_fundamentals(
 
     report = import_reports(open_home(home, sets, settings), file, parsed(column_map or []))
     if as_json:
-        print_json({name: value for name, value in vars(report).items()} if hasattr(report, "__dict__") else str(report))
+        print_json(
+            {name: value for name, value in vars(report).items()} if hasattr(report, "__dict__") else str(report)
+        )
         return
     print(f"{report.name}: {report.received:,} rows, {report.stored:,} reports stored.")
     for note in report.notes:
@@ -138,7 +147,9 @@ def check(
     if as_json:
         print_json(found.to_dicts())
         return
-    shown = found.with_columns(pl.col("examples").list.join("\n")).select("rule", "action", "rows", "symbols", "examples")
+    shown = found.with_columns(pl.col("examples").list.join("\n")).select(
+        "rule", "action", "rows", "symbols", "examples"
+    )
     print_table(shown, "Quality gate")
 
 

@@ -9,7 +9,9 @@ import typer
 
 
 def demo(
-    home: Annotated[Path, typer.Option("--home", metavar="DIR", help="Where the demo keeps its tables and models.")] = Path("demo"),
+    home: Annotated[
+        Path, typer.Option("--home", metavar="DIR", help="Where the demo keeps its tables and models.")
+    ] = Path("demo"),
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the outputs. Default: `live` in the home.")
     ] = None,

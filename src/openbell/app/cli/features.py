@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from openbell.app.cli.words import AsOfOption, HomeOption, JsonOption, SetOption, SettingsOption, open_home, print_json, session_date
+from openbell.app.cli.words import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    open_home,
+    print_json,
+    session_date,
+)
 
 
 def compute(
@@ -15,7 +24,9 @@ def compute(
     as_of: AsOfOption,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .parquet or .csv file.")],
     first: Annotated[str | None, typer.Option("--first", metavar="DATE", help="First bar session wanted.")] = None,
-    family: Annotated[list[str] | None, typer.Option("--family", help="Only these families; may be given many times.")] = None,
+    family: Annotated[
+        list[str] | None, typer.Option("--family", help="Only these families; may be given many times.")
+    ] = None,
     home: HomeOption = None,
     sets: SetOption = None,
     settings: SettingsOption = None,

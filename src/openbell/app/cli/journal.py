@@ -31,7 +31,13 @@ def show(
     """The latest records: decisions, orders, fills, distributions, imports of positions."""
     records = open_home(home, sets, settings).journal.records(kind=kind)[-last:]
     rows = [
-        {"seq": each.seq, "at": each.at.isoformat(), "kind": each.kind, "payload": dict(each.payload), "hash": each.hash}
+        {
+            "seq": each.seq,
+            "at": each.at.isoformat(),
+            "kind": each.kind,
+            "payload": dict(each.payload),
+            "hash": each.hash,
+        }
         for each in records
     ]
     if as_json:

@@ -19,7 +19,9 @@ from openbell.app.cli.words import (
     session_date,
 )
 
-Statement = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV of symbol,shares[,cost]; a row CASH states cash.")]
+Statement = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A CSV of symbol,shares[,cost]; a row CASH states cash.")
+]
 
 
 def show(
@@ -39,7 +41,9 @@ def show(
         for symbol, count in sorted(book.shares.items())
     ]
     if as_json:
-        print_json({"as_of": book.as_of.isoformat(), "cash_usd": book.cash_usd, "value_usd": book.value_usd, "positions": rows})
+        print_json(
+            {"as_of": book.as_of.isoformat(), "cash_usd": book.cash_usd, "value_usd": book.value_usd, "positions": rows}
+        )
         return
     import polars as pl
 

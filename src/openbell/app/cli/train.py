@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from openbell.app.cli.words import AsOfOption, HomeOption, JsonOption, SetOption, SettingsOption, open_home, print_json, session_date
+from openbell.app.cli.words import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    open_home,
+    print_json,
+    session_date,
+)
 
 
 def stocks(

@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help="Where tables, journal and models live. Default: `home` of the settings."),
+    typer.Option(
+        "--home", metavar="DIR", help="Where tables, journal and models live. Default: `home` of the settings."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one setting; may be given many times."),
 ]
 SettingsOption = Annotated[
-    Path | None, typer.Option("--settings", metavar="FILE", help="Settings file. Default: `openbell.toml` here or in home.")
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Settings file. Default: `openbell.toml` here or in home."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 AsOfOption = Annotated[
-    str, typer.Option("--as-of", metavar="DATE", help="A trading session, for example 2020-03-16; decided before its open.")
+    str,
+    typer.Option("--as-of", metavar="DATE", help="A trading session, for example 2020-03-16; decided before its open."),
 ]
 SomeAsOfOption = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="A trading session. Default: the one after the latest bars.")
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="A trading session. Default: the one after the latest bars."),
 ]
 
 
