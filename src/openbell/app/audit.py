@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from openbell.app import account, outputs
 from openbell.app.burn import BurntTables
+from openbell.app.clock import now
 from openbell.app.daily import decide_stocks
-from openbell.core.view import Tables
+from openbell.core.view import Tables as Source
+from openbell.market.importing import import_batch
+from openbell.market.providers.generated import generated
+from openbell.store.tables import Tables
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
@@ -35,7 +41,7 @@ def burn_run(home: Home, wanted: dt.date | None) -> dict[str, Any]:
     }
 
 
-def _files(home: Home, session: dt.date, tables: Tables) -> dict[str, str]:
+def _files(home: Home, session: dt.date, tables: Source) -> dict[str, str]:
     capital = home.settings.run.capital
     with account.shadow(home) as journal:
         account.settle(home, journal, home.view(session, tables), home.sessions.shift(session, -1), capital)
@@ -44,8 +50,13 @@ def _files(home: Home, session: dt.date, tables: Tables) -> dict[str, str]:
 
 
 def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
-    """Both proofs of every declared feature, on the stored bars or, where there are none, on a generated market."""
+    """Every proof of every declared feature, on the stored bars or, where there are none, on a generated market."""
     from openbell.research.audit import audit_features
 
-    tables, sessions = _audited(home)
-    return audit_features(tables, sessions, list(home.catalogue.features.values()), cuts=cuts)
+    features = list(home.catalogue.features.values())
+    if home.tables.exists("bars"):
+        return [asdict(each) for each in audit_features(home.tables, home.sessions, features, cuts=cuts)]
+    with tempfile.TemporaryDirectory(prefix="openbell-") as folder:
+        tables = Tables.open(f"file://{folder}/tables")
+        import_batch(tables, generated(names=10, years=5.0), home.sessions, at=now())
+        return [asdict(each) for each in audit_features(tables, home.sessions, features, cuts=cuts)]

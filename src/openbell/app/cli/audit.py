@@ -39,9 +39,15 @@ def features(
     else:
         import polars as pl
 
+        names = {each["feature"] for each in results}
+        broken = {each["feature"] for each in failed}
+        off = {each["feature"] for each in results if each["proof"] == "switched off"}
         if failed:
-            print_table(pl.DataFrame(failed, infer_schema_length=None), "Not causal")
-        print(f"{len(results) - len(failed)} of {len(results)} features are proven causal at {cuts} cuts.")
+            shown = [{key: str(each[key]) for key in ("feature", "proof", "where", "detail")} for each in failed]
+            print_table(pl.DataFrame(shown), "Not causal")
+        print(f"{len(names - broken - off)} of {len(names)} features are proven causal at {cuts} cuts.")
+        if off:
+            print(f"{len(off)} are switched off, because the data lack what they read.")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -52,7 +58,7 @@ def run(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Burn the future of a whole run: later rows removed, then turned into nonsense; the outputs must not move a byte."""
+    """Burn the future of a whole run: later rows removed, then turned into nonsense; no byte may change."""
     from openbell.app.audit import burn_run
 
     result = burn_run(open_home(home, sets, settings), session_date(as_of) if as_of else None)
