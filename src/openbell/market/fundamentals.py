@@ -25,6 +25,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "filed": ("filed", "filed_file_date", "filing_date", "public_date", "filed_date"),
 }
 KEY = ["symbol", "period_end"]
+FOCUS = "period_focus"
 #: Names of columns that are ratios and not amounts: the words a snapshot detector looks at.
 RATIO = re.compile(r"(^|_)(ratio|margin|yield|roe|roa|roic|pe|pb|ps|peg|turnover|leverage|growth)(_|$)")
 SNAPSHOT_FILINGS = 3
@@ -107,7 +108,9 @@ def import_fundamentals(
 
 
 def reports(raw: pl.DataFrame, columns: Mapping[str, str] | None = None, *, path: str = "the file") -> pl.DataFrame:
-    """`raw` with ``row``, ``symbol``, ``period_end``, ``filed`` and its numeric columns as Float64."""
+    """`raw` with ``row``, ``symbol``, ``period_end``, ``filed``, its numeric columns as Float64 and, where it is there,
+    ``period_focus`` (FY, Q1, …), which says whether an amount is of a year or of a quarter.
+    """
     named = _named(raw, dict(columns or {}), path)
     numeric = [
         name
@@ -123,6 +126,7 @@ def reports(raw: pl.DataFrame, columns: Mapping[str, str] | None = None, *, path
             _day(raw[named["period_end"]]).alias("period_end"),
             filed.alias("filed"),
             *(raw[name].cast(pl.Float64).fill_nan(None).alias(plain(name)) for name in numeric),
+            *(raw[name].cast(pl.String).alias(FOCUS) for name in raw.columns if plain(name) == FOCUS),
         ]
     ).with_row_index("row")
 
