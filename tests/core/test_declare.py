@@ -99,9 +99,7 @@ def test_a_failing_import_stops_the_start(tmp_path: Path, monkeypatch: pytest.Mo
 
 def EMPTY(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, type]]:  # noqa: N802
     nothing = room(tmp_path, monkeypatch, "room_empty", {})
-    return {
-        each: (nothing, Feature) for each in ("features", "labels", "models", "desks", "checks", "providers")
-    }
+    return {each: (nothing, Feature) for each in ("features", "labels", "models", "desks", "checks", "providers")}
 
 
 def test_an_imported_declaration_does_not_count_as_declared_here() -> None:

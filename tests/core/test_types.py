@@ -60,7 +60,12 @@ def test_an_option_without_terms_is_refused() -> None:
 def test_a_structure_knows_its_expiries_in_order() -> None:
     """Kills: one expiry assumed for a calendar."""
     legs = tuple(
-        Leg(Instrument(f"X{day}", Kind.OPTION, 100, underlying="X", expiry=dt.date(2025, 6, day), strike=5.0, right=Right.PUT), r)
+        Leg(
+            Instrument(
+                f"X{day}", Kind.OPTION, 100, underlying="X", expiry=dt.date(2025, 6, day), strike=5.0, right=Right.PUT
+            ),
+            r,
+        )
         for day, r in ((20, 1), (13, -1))
     )
     assert Structure(legs).expiries == (dt.date(2025, 6, 13), dt.date(2025, 6, 20))

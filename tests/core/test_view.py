@@ -27,7 +27,9 @@ class Memory:
         return name in self.frames
 
 
-def bar(symbol: str, day: int, close: float, known_at: dt.datetime | None = None, volume: float = 100.0) -> dict[str, object]:
+def bar(
+    symbol: str, day: int, close: float, known_at: dt.datetime | None = None, volume: float = 100.0
+) -> dict[str, object]:
     return {
         "symbol": symbol, "freq": "1d", "session": DAYS[day], "open": close, "high": close, "low": close,
         "close": close, "adj_close": None, "volume": volume, "known_at": known_at or CLOSES[day], "source": "test",
@@ -67,7 +69,9 @@ def test_a_restatement_is_seen_only_once_it_is_known() -> None:
 
 def test_a_split_leaves_earlier_values_as_they_were() -> None:
     """DESIGN 4.8. Kills: backward adjustment, which rewrites the past when a split arrives."""
-    source = tables([bar("A", 0, 400.0), bar("A", 1, 500.0), bar("A", 2, 129.0, volume=400.0)], [("A", 2, "split", 4.0)])
+    source = tables(
+        [bar("A", 0, 400.0), bar("A", 1, 500.0), bar("A", 2, 129.0, volume=400.0)], [("A", 2, "split", 4.0)]
+    )
     before, after = View(source, CLOSES[1], SESSIONS), View(source, CLOSES[2], SESSIONS)
     assert closes(before) == closes(after)[:2] == [400.0, 500.0]
     assert closes(after)[2] == 516.0
@@ -85,9 +89,7 @@ def test_a_distribution_moves_prices_but_not_volume() -> None:
 
 def test_factors_of_one_name_do_not_touch_another_and_reach_over_a_missing_bar() -> None:
     """Kills: cumulating over all symbols; dropping an action whose own bar is missing."""
-    source = tables(
-        [bar("A", 0, 10.0), bar("A", 2, 5.0), bar("B", 0, 7.0), bar("B", 2, 7.0)], [("A", 1, "split", 2.0)]
-    )
+    source = tables([bar("A", 0, 10.0), bar("A", 2, 5.0), bar("B", 0, 7.0), bar("B", 2, 7.0)], [("A", 1, "split", 2.0)])
     assert closes(View(source, CLOSES[2], SESSIONS)) == [10.0, 10.0, 7.0, 7.0]
 
 
@@ -107,7 +109,9 @@ def test_a_truncated_read_keeps_the_same_factors() -> None:
 def test_membership_is_dated() -> None:
     """check 10. Kills: today's members used in the past."""
     events = pl.DataFrame(
-        [("A", 0, True), ("A", 1, False), ("B", 1, True), ("A", 2, True)], schema=["symbol", "day", "member"], orient="row"
+        [("A", 0, True), ("A", 1, False), ("B", 1, True), ("A", 2, True)],
+        schema=["symbol", "day", "member"],
+        orient="row",
     ).select(
         pl.lit("sp500").alias("universe"),
         "symbol",

@@ -118,8 +118,15 @@ def test_equity_equals_the_share_simulator_on_any_market(seed, names, holes, bp,
     opens, closes = prices(25, names, seed=seed, holes=holes)
     plan = plans(range(0, 25, 4), names, seed=seed)
     first = opens if with_opens else None
-    got = account(fixed_targets(plan), closes, first, capital_usd=1000.0, commission_bp=bp / 3, slippage_bp=bp * 2 / 3,
-                  staleness_sessions=2)
+    got = account(
+        fixed_targets(plan),
+        closes,
+        first,
+        capital_usd=1000.0,
+        commission_bp=bp / 3,
+        slippage_bp=bp * 2 / 3,
+        staleness_sessions=2,
+    )
     curve, _ = simulated(plan, closes, first, bp=bp, limit=2)
     assert got.equity_usd == pytest.approx(curve, rel=1e-9)
     assert got.cash_usd.min() >= 0.0
@@ -152,8 +159,12 @@ def test_weights_drift_between_rebalances() -> None:
     got = account(fixed_targets({0: np.array([0.5, 0.5])}), closes, commission_bp=0, slippage_bp=0)
     assert got.equity_usd == pytest.approx([1.0, 1.2, 0.5 * 1.96 + 0.5])
     seen: list[Holdings] = []
-    account(lambda holdings: seen.append(holdings) or (np.array([0.5, 0.5]) if holdings.row == 0 else None), closes,
-            commission_bp=0, slippage_bp=0)
+    account(
+        lambda holdings: seen.append(holdings) or (np.array([0.5, 0.5]) if holdings.row == 0 else None),
+        closes,
+        commission_bp=0,
+        slippage_bp=0,
+    )
     assert seen[2].weights == pytest.approx([0.7 / 1.2, 0.5 / 1.2])
 
 

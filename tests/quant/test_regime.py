@@ -81,9 +81,7 @@ def test_drawdown_forgets_after_252_sessions() -> None:
     assert regime_reading(later).regime is Regime.RISK_ON
 
 
-@given(
-    st.integers(0, 2**32 - 1), st.integers(50, 400), st.floats(0.0005, 0.03), st.floats(-0.001, 0.002)
-)
+@given(st.integers(0, 2**32 - 1), st.integers(50, 400), st.floats(0.0005, 0.03), st.floats(-0.001, 0.002))
 @settings(max_examples=40, deadline=None)
 def test_vector_equals_scalar_and_second_formula(seed: int, count: int, daily: float, drift: float) -> None:
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(drift, daily, count)))

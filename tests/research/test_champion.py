@@ -63,7 +63,16 @@ def test_no_view_says_why_with_numbers():
     choice = choose(ics(a=0.001, b=-0.001), horizon=5)
     assert choice.champion is None
     text = " ".join(choice.why)
-    for part in ("No view", "2 candidates", "600 common dates", "mean block of 10", "critical value", "95 %", "`a`", "`b`"):
+    for part in (
+        "No view",
+        "2 candidates",
+        "600 common dates",
+        "mean block of 10",
+        "critical value",
+        "95 %",
+        "`a`",
+        "`b`",
+    ):
         assert part in text
 
 

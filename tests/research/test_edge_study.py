@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from benchmarks.edge_study import study, trained_on
 
 SEEDS = range(100)

@@ -140,7 +140,7 @@ def test_a_vanished_name_is_counted():
     """Survivorship within the training set is said, with its size."""
     gone = TABLES.frames["bars"].filter(~((pl.col("symbol") == "S05") & (pl.col("session") >= DAYS[420])))
     notes = built(Memory({**TABLES.frames, "bars": gone})).notes
-    assert any(f"6 of" in note and "because 1 names had no price" in note for note in notes)
+    assert any("6 of" in note and "because 1 names had no price" in note for note in notes)
     assert any("39 of" in note and "no bar the session before" in note for note in notes)
     assert built().notes == ()
 
@@ -279,7 +279,7 @@ def test_membership_counts_from_when_it_was_known():
     """A late correction never changes earlier decisions, and an overtaken one never counts."""
     knew = CAL.close(DAYS[360])
     events = TABLES.frames["membership"].with_columns(
-        pl.when((pl.col("symbol") == "S10")).then(knew).otherwise("known_at").alias("known_at")
+        pl.when(pl.col("symbol") == "S10").then(knew).otherwise("known_at").alias("known_at")
     )
     overtaken = events.filter(pl.col("symbol") == "S11", pl.col("member")).with_columns(
         session=pl.lit(DAYS[10]), known_at=pl.lit(CAL.close(DAYS[370])).cast(pl.Datetime("us", "UTC"))

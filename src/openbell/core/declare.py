@@ -109,7 +109,9 @@ def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _about(function: Callable[..., Any], name: str | None) -> dict[str, Any]:
     if not inspect.getdoc(function):
-        raise DeclarationError(f"`{function.__module__}.{function.__name__}` has no docstring; a declared thing needs one.")
+        raise DeclarationError(
+            f"`{function.__module__}.{function.__name__}` has no docstring; a declared thing needs one."
+        )
     return {
         "name": name or function.__name__,
         "module": function.__module__,
@@ -223,9 +225,7 @@ def provider(
     """Declare a provider; the function reads the source."""
 
     def declare(function: Callable[..., Any]) -> tuple[Provider, ...]:
-        return (
-            Provider(**_about(function, name), read=function, delay_minutes=delay_minutes, fields=tuple(fields)),
-        )
+        return (Provider(**_about(function, name), read=function, delay_minutes=delay_minutes, fields=tuple(fields)),)
 
     return declare
 

@@ -62,10 +62,7 @@ class View:
         ).select(
             "symbol",
             "session",
-            *(
-                (pl.col(price) * pl.col("price_factor").fill_null(1.0)).alias(price)
-                for price in PRICES
-            ),
+            *((pl.col(price) * pl.col("price_factor").fill_null(1.0)).alias(price) for price in PRICES),
             (pl.col("volume") / pl.col("share_factor").fill_null(1.0)).alias("volume"),
             *(pl.col(column).alias(f"raw_{column}") for column in (*PRICES, "volume")),
             "known_at",
@@ -94,8 +91,10 @@ class View:
 
     def membership(self, name: str) -> pl.LazyFrame:
         """Events of the universe `name`: ``symbol``, ``session`` (from when on), ``member``, ``known_at``."""
-        return self.facts("membership").filter(pl.col("universe") == name).select(
-            "symbol", "session", "member", "known_at"
+        return (
+            self.facts("membership")
+            .filter(pl.col("universe") == name)
+            .select("symbol", "session", "member", "known_at")
         )
 
     def universe(self, name: str, session: dt.date) -> pl.DataFrame:

@@ -63,9 +63,7 @@ class FittedModel:
         return np.asarray(self.predictor.predict(matrix), dtype=np.float64).reshape(-1)
 
 
-def feature_matrix(
-    frame: pl.DataFrame, features: tuple[str, ...], *, handles_missing: bool, model: str
-) -> np.ndarray:
+def feature_matrix(frame: pl.DataFrame, features: tuple[str, ...], *, handles_missing: bool, model: str) -> np.ndarray:
     """The columns `features` of `frame` by name, Float32, shape (n, p), null as NaN; refuses what cannot be used."""
     there = frame.columns
     missing = [name for name in features if name not in there]

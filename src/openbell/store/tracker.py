@@ -146,7 +146,7 @@ class Tracker:
         self._log(parent, params or {}, metrics or {})
         chosen = versions.get(champion) if champion is not None else None
         self._client.set_tag(parent, CHAMPION, str(chosen.version) if chosen else "")
-        self._client.set_tag(parent, "why", why[:_ENTRY_BYTES * 10])
+        self._client.set_tag(parent, "why", why[: _ENTRY_BYTES * 10])
         self._client.set_terminated(parent, "FINISHED")
         self._point_alias(desk)
         return self._record(desk, self._client.get_run(parent))
@@ -178,7 +178,7 @@ class Tracker:
         run = self._run(experiment, each.name, tags)
         if not self._finished(run):
             self._log(run, each.params, each.metrics)
-            self._client.set_tag(run, "why", each.why[:_ENTRY_BYTES * 10])
+            self._client.set_tag(run, "why", each.why[: _ENTRY_BYTES * 10])
             self._client.set_terminated(run, "FINISHED")
         if each.folder is None or each.manifest_hash is None:
             return None
@@ -189,9 +189,7 @@ class Tracker:
         ]
         return same[0] if same else self._new_version(desk, run, training, as_of, each)
 
-    def _new_version(
-        self, desk: str, run: str, training: str, as_of: dt.datetime, each: Trained
-    ) -> ModelVersion:
+    def _new_version(self, desk: str, run: str, training: str, as_of: dt.datetime, each: Trained) -> ModelVersion:
         if not self._client.search_registered_models(f"name='{desk}'"):
             self._client.create_registered_model(desk)
         tags = {
@@ -204,9 +202,7 @@ class Tracker:
 
     def _versions(self, desk: str) -> list[ModelVersion]:
         query = f"name='{desk}'"
-        found = _pages(
-            lambda token: self._client.search_model_versions(query, max_results=_PAGE, page_token=token)
-        )
+        found = _pages(lambda token: self._client.search_model_versions(query, max_results=_PAGE, page_token=token))
         return sorted((_version(desk, each) for each in found), key=lambda each: each.version)
 
     def trainings(self, desk: str, *, before: dt.datetime | None = None) -> list[TrainingRecord]:
