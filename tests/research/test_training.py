@@ -222,7 +222,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(edge, tmp_path: Path, monk
 
 
 def test_a_saved_model_that_was_changed_stops_the_training(edge, tmp_path: Path):
-    found, home = edge
+    _, home = edge
     shutil.copytree(home, tmp_path / "home")
     (changed,) = (tmp_path / "home" / "models").glob("*/lightgbm/model.txt")
     changed.write_text(changed.read_text() + "\n")

@@ -83,9 +83,10 @@ def _about_data(home: Home, decided: Decided) -> Mapping[str, str]:
         pl.len(),
     ).collect()
     first, last, names, rows = span.row(0)
+    members = int(decided.market.names["member"].sum())
     return {
         "bars": f"{rows:,} of {names} names, {first} to {last}",
-        "universe": f"{decided.universe}, {int(decided.market.names['member'].sum())} members on {decided.decision.session}",
+        "universe": f"{decided.universe}, {members} members on {decided.decision.session}",
         "benchmark": decided.market.benchmark_name,
         "trained": decided.training.payload["session"] if decided.training else "never",
     }

@@ -1,4 +1,4 @@
-"""Training a desk: walk the candidates forward, choose or refuse, replay the desk on the result, and put it on record."""
+"""Training a desk: walk the candidates forward, choose or refuse, replay the desk on it, and put it on record."""
 
 from __future__ import annotations
 

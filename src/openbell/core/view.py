@@ -17,9 +17,13 @@ PRICES = ("open", "high", "low", "close")
 class Tables(Protocol):
     """Where rows lie. `scan` gives all of a table's rows, whatever their `known_at`."""
 
-    def scan(self, name: str) -> pl.LazyFrame: ...
+    def scan(self, name: str) -> pl.LazyFrame:
+        """All rows of the table `name`."""
+        ...
 
-    def exists(self, name: str) -> bool: ...
+    def exists(self, name: str) -> bool:
+        """Whether there is a table `name`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,9 @@ def import_fundamentals(
 
 
 def reports(raw: pl.DataFrame, columns: Mapping[str, str] | None = None, *, path: str = "the file") -> pl.DataFrame:
-    """`raw` with ``row``, ``symbol``, ``period_end``, ``filed``, its numeric columns as Float64 and, where it is there,
-    ``period_focus`` (FY, Q1, …), which says whether an amount is of a year or of a quarter.
+    """`raw` with ``row``, ``symbol``, ``period_end``, ``filed`` and its numeric columns as Float64.
+
+    Where it is there, ``period_focus`` (FY, Q1, …) is kept: it says whether an amount is of a year or of a quarter.
     """
     named = _named(raw, dict(columns or {}), path)
     numeric = [
