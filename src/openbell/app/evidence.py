@@ -47,7 +47,7 @@ def quantiles(view: View, training: Training, catalogue: Catalogue) -> QuantileR
 
 
 def outcomes(view: View, label: Label, symbols: list[str], first: dt.date) -> pl.DataFrame:
-    """What became of decisions from `first` on: ``session`` (of the decision), ``symbol``, ``outcome``; as known now."""
+    """What became of decisions from `first` on: ``session`` (of the decision), ``symbol``, ``outcome``; known now."""
     calendar = view.sessions
     rows = label_rows(view, [label], symbols=symbols, first=calendar.shift(first, -1))
     following = dict(zip(calendar.dates, calendar.dates[1:], strict=False))
