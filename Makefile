@@ -10,6 +10,8 @@ PIP    := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versio
 
 # Idle OpenMP threads that spin make a busy two-core machine ten times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
+# pip does not compile what may never be imported; Python keeps what it compiles, so only the first import is slow.
+unexport PYTHONDONTWRITEBYTECODE
 
 SPECS := pyproject.toml requirements/constraints.txt
 
