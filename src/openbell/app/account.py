@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from openbell.app.training import universe_of
-from openbell.core.types import Book
+from openbell.core.errors import Refused
+from openbell.core.types import Book, Decision
 from openbell.core.view import View
 from openbell.research.snapshot import is_equal_weight, prepared
 from openbell.store.journal import Entry, Journal
 from openbell.trade.broker import Settlement
 from openbell.trade.history import performance_history
+from openbell.trade.orders import orders
 from openbell.trade.paper import PaperBroker
 from openbell.trade.positions import KINDS, book
 
@@ -54,8 +55,7 @@ def named(journal: Journal) -> list[str]:
 def raw_bars(view: View, symbols: list[str], first: dt.date) -> pl.DataFrame:
     """Bars of `symbols` as received: ``symbol``, ``session``, ``open``, ``close``, from `first` on."""
     return (
-        view.bars(first=first)
-        .filter(pl.col("symbol").is_in(symbols))
+        view.bars(first=first, symbols=symbols)
         .select("symbol", "session", pl.col("raw_open").alias("open"), pl.col("raw_close").alias("close"))
         .collect()
     )
@@ -116,31 +116,75 @@ def shadow(home: Home) -> Iterator[Journal]:
             copy.close()
 
 
-@dataclass(frozen=True)
-class AccountFiles:
-    """The account after a session, as files and as the daily history that the report plots."""
+def refuse_hindsight(journal: Journal, decision: Decision) -> None:
+    """Refuse to execute for a session that was executed otherwise, or that the account has gone past.
 
-    files: Mapping[str, str]
-    history: pl.DataFrame
+    The broker refuses the first too, but only once the decision is written.
+    """
+    session, key = decision.session.isoformat(), decision.key
+    records = journal.records(kind=("execution", "settled"), desk=decision.desk)
+    executed = {each.payload["session"]: each.payload["decision"] for each in records if each.kind == "execution"}
+    if session in executed and executed[session] != key:
+        raise Refused(
+            f"The desk `{decision.desk}` has executed another decision for {session} already "
+            f"({executed[session][:12]}, now {key[:12]}). One decision is executed for a session, and its files stay; "
+            "run without --execute and with another --out to see this one."
+        )
+    latest = max((each.payload["session"] for each in records), default="")
+    if session not in executed and session <= latest:
+        raise Refused(
+            f"The account has gone on to {latest}; an order for {session} would be filled in hindsight. "
+            "Run without --execute to see what would have been decided."
+        )
 
 
-def account_files(home: Home, journal: Journal, session: dt.date, capital_usd: float) -> AccountFiles:
-    """``current_positions.csv`` and ``performance_history.csv`` after `session`, derived from the journal anew."""
-    view = home.view(home.sessions.shift(session, 1) if session <= home.stored[1] else session)
+def told(journal: Journal, session: dt.date) -> tuple[str, ...]:
+    """What the broker noted from the last execution before `session` on: out of the journal, so the same each time."""
+    records = journal.records(kind=("execution", "settled"), desk="stocks")
+    own = session.isoformat()
+    executed = (each.payload["session"] for each in records if each.kind == "execution")
+    first = max((each for each in executed if each < own), default="")
+    settled = [each for each in records if each.kind == "settled" and first <= each.payload["session"] <= own]
+    return tuple(note for each in settled for note in each.payload["notes"])
+
+
+def fills_of(journal: Journal, decision: Decision) -> int:
+    """How many orders of `decision` are filled."""
+    keys = {order.key for order in orders(decision)}
+    return sum(each.payload["order"] in keys for each in journal.records(kind="fill", desk=decision.desk))
+
+
+def latest_execution(journal: Journal, session: dt.date) -> dt.date:
+    """The latest session that was executed, or `session` where that is later."""
+    executed = journal.records(kind="execution", desk="stocks")
+    return max([session, *(dt.date.fromisoformat(each.payload["session"]) for each in executed)])
+
+
+def _after(home: Home, session: dt.date) -> View:
+    """What is known after `session`, where its bars are there; else before it."""
+    return home.view(home.sessions.shift(session, 1) if session <= home.stored[1] else session)
+
+
+def history_after(home: Home, journal: Journal, session: dt.date, capital_usd: float) -> pl.DataFrame:
+    """The account day by day beside its benchmark, up to the close of `session`."""
+    view = _after(home, session)
     held = current_book(home, journal, view, capital_usd)
+    return performance_history(held.equity, benchmark_closes(home, view, held.equity))
+
+
+def account_files(home: Home, journal: Journal, session: dt.date, capital_usd: float) -> dict[str, str]:
+    """``current_positions.csv`` and ``performance_history.csv`` after `session`, derived from the journal anew."""
+    held = current_book(home, journal, _after(home, session), capital_usd)
     rows = [(symbol, count, held.price_usd[symbol]) for symbol, count in sorted(held.shares.items())]
     positions = pl.DataFrame(
         rows, schema={"symbol": pl.String, "shares": pl.Int64, "price": pl.Float64}, orient="row"
     ).with_columns((pl.col("shares") * pl.col("price")).alias("value_usd"))
     cash = pl.DataFrame({"symbol": ["CASH"], "shares": [None], "price": [None], "value_usd": [held.cash_usd]})
-    history = performance_history(held.equity, benchmark_closes(home, view, held.equity))
-    return AccountFiles(
-        {
-            "current_positions.csv": pl.concat([positions, cash], how="vertical_relaxed").write_csv(float_precision=4),
-            "performance_history.csv": history.write_csv(float_precision=10),
-        },
-        history,
-    )
+    history = history_after(home, journal, session, capital_usd)
+    return {
+        "current_positions.csv": pl.concat([positions, cash], how="vertical_relaxed").write_csv(float_precision=4),
+        "performance_history.csv": history.write_csv(float_precision=10),
+    }
 
 
 def benchmark_closes(home: Home, view: View, equity: pl.DataFrame) -> pl.DataFrame:
@@ -149,7 +193,7 @@ def benchmark_closes(home: Home, view: View, equity: pl.DataFrame) -> pl.DataFra
         return pl.DataFrame(schema={"session": pl.Date, "close": pl.Float64})
     name, first = home.settings.data.benchmark, home.sessions.shift(equity["session"].min(), -1)  # type: ignore[arg-type]
     if not is_equal_weight(name):
-        return view.bars(first=first).filter(pl.col("symbol") == name).select("session", "close").collect()
+        return view.bars(first=first, symbols=[name]).select("session", "close").collect()
     universe = universe_of(view, home.settings.data.universe)
     last = home.sessions.last_closed(view.as_of)
     ready = prepared(

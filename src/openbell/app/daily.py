@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openbell.app import account, outputs
+from openbell.app.evidence import Evidence, load
 from openbell.app.reporting import daily_report, monitoring_log
 from openbell.app.training import benchmark_symbol, bound_desk, features_of, latest_training, universe_of
 from openbell.app.watch.notify import notify
@@ -53,6 +54,7 @@ class Decided:
     book: Book
     market: Market
     training: Trained | None
+    evidence: Evidence | None
     view: View
     universe: str
 
@@ -113,14 +115,16 @@ def run_stocks(
     before = home.sessions.shift(session, -1)
 
     on_step(STEPS[1])
-    notes: list[str] = []
     if execute:
-        notes += account.settle(home, home.journal, home.view(session), before, capital).notes
+        account.settle(home, home.journal, home.view(session), before, capital)
         decided = decide_stocks(home, session, capital, home.journal, on_step=on_step)
+        account.refuse_hindsight(home.journal, decided.decision)
+        notes = account.told(home.journal, session)
     else:
         with account.shadow(home) as journal:
             account.settle(home, journal, home.view(session), before, capital)
             decided = decide_stocks(home, session, capital, journal, on_step=on_step)
+            notes = account.told(journal, session)
     decision = decided.decision
 
     on_step(STEPS[6])
@@ -138,18 +142,19 @@ def run_stocks(
         # The world, not the decision: an open that is in the tables already is what the order meets.
         if session <= home.stored[1]:
             after = home.view(home.sessions.shift(session, 1))
-            done = account.settle(home, home.journal, after, session, capital)
-            notes, fills = [*notes, *done.notes], len(done.fills)
+            account.settle(home, home.journal, after, session, capital)
+        fills, notes = account.fills_of(home.journal, decision), account.told(home.journal, session)
 
     on_step(STEPS[9])
     history = decided.book.equity
     if execute:
-        after_run = account.account_files(home, home.journal, session, capital)
-        outputs.write_files(place, after_run.files)
-        history = after_run.history
+        history = account.history_after(home, home.journal, session, capital)
+        # A run of an earlier session, done again, must not turn the account's files back.
+        latest = account.latest_execution(home.journal, session)
+        outputs.write_files(place, account.account_files(home, home.journal, latest, capital))
 
     on_step(STEPS[10])
-    report = daily_report(home, decided, history, executed=execute, notes=tuple(notes))
+    report = daily_report(home, decided, history, executed=execute, notes=notes)
     outputs.write_files(
         folder,
         {"monitoring_log.json": outputs.json_text(monitoring_log(home, decided, history)), "report.html": report},
@@ -157,7 +162,7 @@ def run_stocks(
 
     on_step(STEPS[11])
     tell(home, decided, folder)
-    return Done(decided, folder, execute and not decision.blocked, fills, tuple(notes))
+    return Done(decided, folder, execute and not decision.blocked, fills, notes)
 
 
 def decide_stocks(
@@ -176,6 +181,8 @@ def decide_stocks(
 
     on_step(STEPS[2])
     training = latest_training(home, view.as_of)
+    # Read before anything is decided: evidence that is not what was recorded stops a run before its orders, not after.
+    found = None if training is None else load(training.folder / "evidence", training.payload["evidence"])
 
     on_step(STEPS[3])
     said = _forecast(home, view, session, training, universe)
@@ -202,7 +209,7 @@ def decide_stocks(
         settings.safety,
         trading=Trading(settings.trade.min_trade_usd, settings.trade.commission_bp, settings.trade.slippage_bp),
     )
-    return Decided(decision, said, book, market, training, view, universe)
+    return Decided(decision, said, book, market, training, found, view, universe)
 
 
 def _forecast(home: Home, view: View, session: dt.date, training: Trained | None, universe: str) -> Forecast:

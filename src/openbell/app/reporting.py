@@ -36,7 +36,7 @@ NOT_TRIED = (
 
 def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, executed: bool, notes: tuple[str, ...]) -> str:
     """The report as one HTML page that opens offline."""
-    found = _evidence(decided)
+    found = decided.evidence
     why = "No training was done by this decision, so there is no evidence." if found is None else ""
     return write_report(
         DailyReport(
@@ -61,13 +61,7 @@ def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, execute
 
 def monitoring_log(home: Home, decided: Decided, history: pl.DataFrame) -> dict[str, Any]:
     """``monitoring_log.json``."""
-    return _monitored(home, decided, _evidence(decided), history)
-
-
-def _evidence(decided: Decided) -> evidence.Evidence | None:
-    if decided.training is None:
-        return None
-    return evidence.load(decided.training.folder / "evidence", decided.training.payload["evidence"])
+    return _monitored(home, decided, decided.evidence, history)
 
 
 def _sample(home: Home) -> bool:
