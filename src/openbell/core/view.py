@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,21 +49,34 @@ class View:
             raise DataMissing(f"There is no table `{name}` yet. Import it with `openbell data import`.")
         return self.tables.scan(name).filter(pl.col("known_at") <= self.as_of)
 
-    def bars(self, freq: str = "1d", *, first: dt.date | None = None) -> pl.LazyFrame:
+    def bars(
+        self,
+        freq: str = "1d",
+        *,
+        first: dt.date | None = None,
+        last: dt.date | None = None,
+        symbols: Sequence[str] | None = None,
+    ) -> pl.LazyFrame:
         """Bars, one row per (``symbol``, ``session``), sorted, the latest restatement known.
 
         ``open high low close`` are adjusted forward for splits and distributions (factor 1 at the first row, so a
         value never changes when a later action arrives: a total-return series); ``volume`` for splits alone.
         ``raw_*`` hold what was received. ``known_at`` is the close of the bar plus the provider's delay.
+
+        `first`, `last` and `symbols` (None: all) spare the other rows from being read and sorted.
         """
         rows = self.facts("bars").filter(pl.col("freq") == freq)
         if first is not None:
             rows = rows.filter(pl.col("session") >= first)
+        if last is not None:
+            rows = rows.filter(pl.col("session") <= last)
+        if symbols is not None:
+            rows = rows.filter(_is_one_of(symbols))
         rows = rows.sort("symbol", "session", "known_at").unique(
             ["symbol", "session"], keep="last", maintain_order=True
         )
         return rows.join_asof(
-            self._factors().lazy(), on="session", by="symbol", strategy="backward", check_sortedness=False
+            self._factors(symbols).lazy(), on="session", by="symbol", strategy="backward", check_sortedness=False
         ).select(
             "symbol",
             "session",
@@ -72,14 +86,15 @@ class View:
             "known_at",
         )
 
-    def _factors(self) -> pl.DataFrame:
+    def _factors(self, symbols: Sequence[str] | None) -> pl.DataFrame:
         """Cumulated forward factors of each symbol from each ex-session on."""
         schema = {"symbol": pl.String, "session": pl.Date, "price_factor": pl.Float64, "share_factor": pl.Float64}
         if not self.tables.exists("actions"):
             return pl.DataFrame(schema=schema)
         split = pl.when(pl.col("kind") == "split").then(pl.col("factor")).otherwise(1.0)
+        actions = self.facts("actions")
         return (
-            self.facts("actions")
+            (actions if symbols is None else actions.filter(_is_one_of(symbols)))
             .sort("symbol", "session", "kind", "known_at")
             .unique(["symbol", "session", "kind"], keep="last", maintain_order=True)
             .with_columns(split.alias("split"))
@@ -114,3 +129,7 @@ class View:
             .sort("symbol")
             .collect()
         )
+
+
+def _is_one_of(symbols: Sequence[str]) -> pl.Expr:
+    return pl.col("symbol").is_in(pl.Series(sorted(symbols), dtype=pl.String).implode())

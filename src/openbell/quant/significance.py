@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from arch.bootstrap import StationaryBootstrap
 from scipy.fft import next_fast_len, rfft
 
 from openbell.core.errors import BadInput
@@ -133,6 +132,8 @@ def _null_statistics(matrix: np.ndarray, block: int, replications: int, seed: in
     The resample's error is biased as the sample's own is; dividing by the latter alone rejects two to three times
     too often on 500 dates.
     """
+    from arch.bootstrap import StationaryBootstrap  # Brings statsmodels and pandas along: two seconds.
+
     n, k = matrix.shape
     centre = matrix.mean(axis=0)
 

@@ -80,11 +80,7 @@ def session_grid(
     freq: str = "1d",
 ) -> Grid:
     """Bars of `symbols` (None: all) from `first` to `last` on the session grid, nothing filled forward."""
-    bars = view.bars(freq, first=first)
-    if symbols is not None:
-        bars = bars.filter(pl.col("symbol").is_in(pl.Series(sorted(symbols), dtype=pl.String).implode()))
-    if last is not None:
-        bars = bars.filter(pl.col("session") <= last)
+    bars = view.bars(freq, first=first, last=last, symbols=symbols)
     numbers = view.sessions.frame.select("session", pl.col("number").cast(pl.Int64))
     found = (
         bars.select("symbol", "session", *BAR_COLUMNS, "known_at")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput
@@ -79,23 +80,31 @@ def members(
 
 
 def _trading(view: View, dated: pl.DataFrame, freq: str) -> pl.DataFrame:
-    """Stocks whose latest bar known at the decision is at most `STALE_SESSIONS` old."""
-    numbers = view.sessions.frame.select("session", pl.col("number").cast(pl.Int64).alias("bar"))
-    bars = view.facts("bars").filter(pl.col("freq") == freq).select("symbol", "session", "known_at")
+    """Stocks with a bar, known at the decision, that is at most `STALE_SESSIONS` old; sorted by session and symbol."""
+    if dated.is_empty():
+        return pl.DataFrame(schema={"session": pl.Date, "symbol": pl.String})
+    numbers = dated["number"].to_numpy()
+    oldest = view.sessions.dates[max(int(numbers[0]) - STALE_SESSIONS, 0)]
+    bars = view.facts("bars").filter((pl.col("freq") == freq) & (pl.col("session") >= oldest))
     if view.tables.exists("instruments"):
         stocks = view.facts("instruments").filter(pl.col("kind") == Kind.STOCK.value).select("symbol").unique()
         bars = bars.join(stocks, on="symbol", how="semi")
-    known = (
-        bars.join(numbers.lazy(), on="session")
-        .select("symbol", "known_at", "bar")
-        .sort("known_at", "bar")
-        .with_columns(pl.col("bar").cum_max().over("symbol"))
-        .collect()
-    )
-    grid = dated.join(known.select("symbol").unique(), how="cross").sort("as_of")
-    return grid.join_asof(
-        known, left_on="as_of", right_on="known_at", by="symbol", strategy="backward", check_sortedness=False
-    ).filter(pl.col("number") - pl.col("bar") <= STALE_SESSIONS)
+    grid = view.sessions.frame.lazy().select("session", pl.col("number").cast(pl.Int64).alias("bar"))
+    known = bars.select("symbol", "session", pl.col("known_at").to_physical()).join(grid, on="session").collect()
+    names = known["symbol"].unique().sort()
+    # A bar makes its name trade from the first decision that knows it to the last that does not find it stale: count
+    # +1 where that span begins and -1 behind its end, and a name trades where the running sum is positive.
+    begins = np.searchsorted(dated["as_of"].to_physical().to_numpy(), known["known_at"].to_numpy(), side="left")
+    ends = np.searchsorted(numbers, known["bar"].to_numpy() + STALE_SESSIONS, side="right")
+    column = known.select(pl.col("symbol").replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64))
+    column, spans = column.to_series().to_numpy(), begins < ends
+    shape = (len(numbers) + 1, len(names))
+    count = np.zeros(shape, dtype=np.int32)
+    for places, step in ((begins, 1), (ends, -1)):
+        cells = np.bincount(places[spans] * shape[1] + column[spans], minlength=shape[0] * shape[1])
+        count += step * cells.reshape(shape).astype(np.int32)
+    row, at = np.nonzero(np.cumsum(count, axis=0)[:-1] > 0)
+    return pl.DataFrame({"session": dated["session"][row], "symbol": names[at]})
 
 
 def _dated(view: View, universe: str, dated: pl.DataFrame) -> pl.DataFrame:

@@ -65,8 +65,7 @@ def wide_bars(view: View, symbols: Sequence[str], first: dt.date, last: dt.date,
     start = calendar.index(first)
     shape = (calendar.index(last) - start + 1, len(names))
     rows = (
-        view.bars(freq, first=first)
-        .filter(pl.col("session") <= last, pl.col("symbol").is_in(pl.Series(names, dtype=pl.String).implode()))
+        view.bars(freq, first=first, last=last, symbols=names)
         .select("symbol", "session", *FIELDS, pl.col("known_at").dt.epoch("us").alias("known_us"))
         .collect()
     )
