@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
+from typing import Any
 
 from openbell.core.declare import model
 
@@ -24,13 +22,17 @@ def random_forest(
     feature_share: float = 0.15,
     row_share: float = 0.05,
     seed: int = 0,
-) -> Pipeline:
+) -> Any:
     """Random forest; a missing value counts as 0, the middle of its date's ranks, which needs no fit.
 
     References
     ----------
     Breiman (2001), Machine Learning 45, 5-32.
     """
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+
     middle = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     forest = RandomForestRegressor(
         n_estimators=trees,

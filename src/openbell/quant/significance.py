@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len, rfft
 
 from openbell.core.errors import BadInput
 
@@ -85,6 +84,8 @@ class _LongRun:
     @classmethod
     def of(cls, n: int, block: int) -> _LongRun:
         """For `n` rows: a lag weighs as the stationary bootstrap weighs it."""
+        from scipy.fft import next_fast_len, rfft
+
         length = next_fast_len(2 * n, real=True)
         lag, stay = np.arange(n), 1.0 - 1.0 / block
         kernel = np.zeros(length)
@@ -97,6 +98,8 @@ class _LongRun:
 
     def __call__(self, series: np.ndarray) -> np.ndarray:
         """Shape (n, k) to (k,)."""
+        from scipy.fft import rfft
+
         transform = rfft(series - series.mean(axis=0), n=self.length, axis=0)
         variance = self.weights @ (transform.real**2 + transform.imag**2)
         return np.asarray(np.maximum(variance, 0.0), dtype=np.float64)
