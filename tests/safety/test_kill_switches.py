@@ -56,6 +56,18 @@ def test_a_withdrawal_is_no_loss_and_a_deposit_hides_none(verdict, situation, na
     assert verdict("daily_loss", paid).outcome is BLOCK
 
 
+@pytest.mark.parametrize(("mark", "outcome"), [(97.01, ALLOW), (96.99, BLOCK)])
+def test_the_first_day_is_measured_against_the_opening_cash(verdict, situation, name, mark, outcome) -> None:
+    """Kills: a first day that may lose anything, because there is no mark before it."""
+    from dataclasses import replace
+
+    given = situation({"A": name(0.1)}, equity=(mark,))
+    opened = given.book.equity.with_columns(pl.Series("flow_usd", [100.0]))
+    said = verdict("daily_loss", given.change(book=replace(given.book, equity=opened)))
+    assert said.outcome is outcome
+    assert said.measured["daily_return"] == pytest.approx(mark / 100.0 - 1.0)
+
+
 def wave(mean: float, count: int = 31) -> tuple[float, ...]:
     returns = mean + 0.01 * np.resize([1.0, -1.0], count - 1)
     return tuple(100 * np.cumprod(np.r_[1.0, 1.0 + returns]))

@@ -14,15 +14,17 @@ from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 def daily_loss(decision: Decision, book: Book, market: Market, *, max_daily_loss_pct: float = 0.03) -> Verdict:
     """Block where the account lost more than this fraction between its last two daily marks.
 
-    Deposits and withdrawals (column ``flow_usd`` of the book's equity, where there is one) are no gain and no loss.
-    With fewer than two marks there is no return yet, and nothing to stop.
+    Deposits and withdrawals (column ``flow_usd`` of the book's equity, where there is one) are no gain and no loss, so
+    an account's first day is measured against the cash it was opened with. Without two marks, or one and that cash,
+    there is no return yet, and nothing to stop.
     """
     name = "daily_loss"
     curve = book.equity.sort("session")
-    if curve.height < 2:
+    opened = "flow_usd" in curve.columns and curve.height == 1 and (curve["flow_usd"][0] or 0.0) > 0.0
+    if curve.height < 2 and not opened:
         why = f"The account has {curve.height} daily marks: no daily return yet."
         return Verdict(name, Outcome.ALLOW, why, measured={"limit": max_daily_loss_pct})
-    before, now = curve["equity_usd"][-2:].to_list()
+    before, now = (0.0, curve["equity_usd"][0]) if opened else curve["equity_usd"][-2:].to_list()
     flow = float(curve["flow_usd"][-1] or 0.0) if "flow_usd" in curve.columns else 0.0
     base = (before or 0.0) + flow
     daily = now / base - 1.0 if base > 0 and now is not None else math.nan
