@@ -58,6 +58,14 @@ class Home:
 
         return Journal.open(self.settings.store.journal)
 
+    @property
+    def kept_journal(self) -> Journal:
+        """The journal, for a look at it: one that is not there yet is said to be, and not made."""
+        scheme, _, file = self.settings.store.journal.partition(":///")
+        if scheme == "sqlite" and not Path(file).is_file():
+            raise DataMissing(f"There is no journal at {file} yet. A training or a run begins it; is --home right?")
+        return self.journal
+
     @cached_property
     def tracker(self) -> Tracker:
         """Experiments and model versions."""

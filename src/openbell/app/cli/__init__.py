@@ -8,8 +8,8 @@ import sys
 # Before numpy and friends are imported: idle OpenMP threads that spin make a busy machine ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from openbell.core.errors import OpenbellError
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 
 
 def _mount() -> None:
+    if app.registered_groups:
+        return
     from openbell.app.cli import audit, data, demo, features, journal, listing, positions, run, settings, train
 
     for module in (demo, data, listing, features, train, run, positions, audit, journal, settings):
@@ -34,6 +36,12 @@ def _mount() -> None:
 
 def _say(message: str) -> None:
     print(f"openbell: {message}", file=sys.stderr)
+
+
+def _show(error: TyperException) -> None:
+    """What is wrong with the words themselves, with the nearest valid one and the way to the help."""
+    show = getattr(error, "show", None)  # usage errors print the usage line too
+    show() if show is not None else _say(error.format_message())
 
 
 def main() -> None:
@@ -45,11 +53,11 @@ def main() -> None:
     except OpenbellError as error:
         _say(str(error))
         raise SystemExit(error.exit_code) from None
-    except click.exceptions.Abort:
+    except typer.Abort:
         _say("Stopped.")
         raise SystemExit(130) from None
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        _show(error)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, BrokenPipeError):
         raise SystemExit(130) from None

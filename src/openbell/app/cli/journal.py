@@ -13,7 +13,7 @@ def verify(
     home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None, as_json: JsonOption = False
 ) -> None:
     """Recompute every hash of the journal; the first broken record is named (exit 4)."""
-    count = open_home(home, sets, settings).journal.verify()
+    count = open_home(home, sets, settings).kept_journal.verify()
     if as_json:
         print_json({"records": count, "whole": True})
     else:
@@ -29,7 +29,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """The latest records: decisions, orders, fills, distributions, imports of positions."""
-    records = open_home(home, sets, settings).journal.records(kind=kind)[-last:]
+    records = open_home(home, sets, settings).kept_journal.records(kind=kind)[-last:]
     rows = [
         {
             "seq": each.seq,
