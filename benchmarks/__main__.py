@@ -1,0 +1,90 @@
+"""`python -m benchmarks [features|daily|training|edge]`: measure, print Markdown, and write ``docs/benchmarks.md``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import market
+from benchmarks.measuring import ROOT, Measured, alone, machine, middle, table
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+RUNS = 3
+COLUMNS = ["wall", "CPU", "peak memory"]
+
+
+def _figures(each: Measured) -> list[str]:
+    return [f"{each.wall_s:.1f} s", f"{each.cpu_s:.1f} s", f"{each.peak_gb:.2f} GB"]
+
+
+def features(home: Path, session: str) -> str:
+    """All features of the bars, and twenty of them beside pandas and TA-Lib."""
+    every = middle([alone("benchmarks.features", "every", str(home), session) for _ in range(RUNS)])
+    counts = every.counts
+    row = [
+        f"{counts['features']} features, {counts['symbols']} names, {counts['rows']:,} rows",
+        *_figures(every),
+        f"{counts['rows_per_s']:,}",
+    ]
+    first = table("Every feature of the bars, ten years", ["", *COLUMNS, "rows per second"], [row])
+    beside = alone("benchmarks.features", "beside", str(home), session)
+    wall, cpu = beside.counts["medians"]["openbell"]
+    rows = [
+        [name, f"{w:.2f} s", f"{c:.2f} s", f"{w / wall:.2f}", f"{c / cpu:.2f}"]
+        for name, (w, c) in beside.counts["medians"].items()
+    ]
+    told = (
+        f"Twenty indicators over {beside.counts['symbols']} names and {beside.counts['rows']:,} rows in one process, "
+        "values checked equal first, medians of interleaved runs. Openbell's own are the expressions that are proven "
+        "causal, with gaps and warm-up handled; pandas and TA-Lib go symbol by symbol.\n"
+    )
+    head = ["", "wall", "CPU", "wall / openbell", "CPU / openbell"]
+    return "\n".join([first, table("The same indicators by pandas and by TA-Lib", head, rows), told])
+
+
+def training(home: Path, session: str) -> str:
+    """All candidates over ten years."""
+    done = alone("benchmarks.running", "train", str(home), session)
+    row = [f"{done.counts['tries']} candidates, 5 folds and final fits", *_figures(done)]
+    return table("Training all candidates, ten years", ["", *COLUMNS], [row])
+
+
+def daily(home: Path, session: str) -> str:
+    """The daily run, with the training that is there or without one."""
+    runs = [alone("benchmarks.running", "run", str(home), session) for _ in range(RUNS)]
+    rows = [["`run stocks --execute`, first run of the day", *_figures(runs[0])]]
+    rows.append(["the same decision again (no second order)", *_figures(middle(runs[1:]))])
+    if (home / "models").is_dir():
+        scored = middle([alone("benchmarks.running", "score", str(home), session) for _ in range(RUNS)])
+        rows.append(["scoring alone: start, features of one day, a saved model", *_figures(scored)])
+    return table("The daily run for 500 names, interpreter start to written report", ["", *COLUMNS], rows)
+
+
+PARTS = {"features": features, "training": training, "daily": daily}
+
+
+def main(words: list[str]) -> None:
+    """Measure what is named, or all but the edge study; a full run writes the page."""
+    if words[:1] == ["edge"]:
+        from benchmarks.edge_study import main as edge
+
+        return edge(words[1:])
+    strange = [word for word in words if word not in PARTS]
+    if strange:
+        sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {', '.join(PARTS)}, edge.")
+    text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
+    with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:
+        session = market.made(Path(folder)).isoformat()
+        for name in words or PARTS:
+            part = PARTS[name](Path(folder), session)
+            text.append(part)
+            print(part, flush=True)
+    if not words:
+        PAGE.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+        print(f"Written to {PAGE.relative_to(ROOT)}.")
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
