@@ -13,7 +13,7 @@ Bars = dict[str, np.ndarray]
 
 #: Rows after which an exponential mean has forgotten how it was started: TA-Lib starts from a simple mean.
 WARM = 900
-#: Share of values that may differ: a sign decided by the last bit (an unchanged typical price) moves an index for a window.
+#: Share of values that may differ: the last bit decides the sign of an unchanged typical price, for a whole window.
 TIES = 5e-3
 NAMES = (
     "rsi_14", "adx_14", "di_plus_14", "di_minus_14", "atr_relative_14", "macd_relative", "macd_histogram_relative",
