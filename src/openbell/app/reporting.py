@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 NOT_TRIED = (
     "No hyper-parameter was tuned: the candidates run at their declared defaults.",
     "No optimiser weighed the portfolio: weights are equal, by score or by inverse volatility under caps.",
-    "The back-test rebalances every 5 sessions, without the safety checks; the daily run looks every day and trades once "
-    "the book is 5 % away from its targets, so its turnover differs.",
+    "The back-test rebalances every 5 sessions, without the safety checks; the daily run looks every day and trades "
+    "once the book is 5 % away from its targets, so its turnover differs.",
     "No intraday data, no short positions, no leverage, no taxes, no borrowing costs.",
     "Costs are 1 bp commission and 2 bp slippage of traded value unless set otherwise; market impact is not modelled.",
 )
