@@ -234,6 +234,9 @@ def test_the_kill_switch_stops_the_day_and_says_so(fortnight, tmp_path, open_hom
     blocked = {each["check"] for each in read.signals["verdicts"] if each["outcome"] == "BLOCK"}
     assert blocked == {"daily_loss"}
     assert "Kill switch" in read.report
+    assert read.trades == [], "whoever reads the trades alone finds nothing to place"
+    weights = {name: (row["weight"], row["current_weight"]) for name, row in read.weights.items()}
+    assert all(after == before for after, before in weights.values())
 
 
 def test_another_decision_for_an_executed_session_is_refused_and_leaves_its_files(

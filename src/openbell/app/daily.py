@@ -209,6 +209,9 @@ def decide_stocks(
         settings.safety,
         trading=Trading(settings.trade.min_trade_usd, settings.trade.commission_bp, settings.trade.slippage_bp),
     )
+    if decision.blocked:
+        # Whoever reads the trades without the verdicts must find nothing to place.
+        decision = replace(decision, trades=decision.trades.clear())
     return Decided(decision, said, book, market, training, found, view, universe)
 
 
