@@ -16,9 +16,12 @@ import polars as pl
 from openbell.core.errors import DeclarationError, unknown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Declaration:
-    """One declared thing. `settings` are its keyword defaults, which become its settings keys."""
+    """One declared thing. `settings` are its keyword defaults, which become its settings keys.
+
+    Two declarations are the same only if they are one: there is one for each name in a catalogue.
+    """
 
     name: str
     module: str
@@ -36,7 +39,7 @@ class Declaration:
         return self.doc.strip().splitlines()[0] if self.doc.strip() else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Feature(Declaration):
     """A causal Polars expression over the ordered rows of one symbol on the session grid.
 
@@ -49,7 +52,7 @@ class Feature(Declaration):
     lookback: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Label(Declaration):
     """A Polars expression that may look forward. `cross_section` "rank" ranks it within its date afterwards."""
 
@@ -60,7 +63,7 @@ class Label(Declaration):
     cross_section: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model(Declaration):
     """An estimator on the scikit-learn contract. `search` maps a parameter to its Optuna space."""
 
@@ -69,14 +72,14 @@ class Model(Declaration):
     handles_missing: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Check(Declaration):
     """A safety check ``(decision, book, market, *, limits) -> Verdict``; its keyword defaults are its limits."""
 
     run: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Desk(Declaration):
     """A desk: ``decide(forecast, book, market, *, settings) -> Decision`` and what the engine must prepare for it."""
 
@@ -87,7 +90,7 @@ class Desk(Declaration):
     rebalance_sessions: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Provider(Declaration):
     """A source of rows: `read(**arguments)` gives a batch. `delay_minutes` is added to the close of a bar."""
 

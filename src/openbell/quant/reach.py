@@ -266,6 +266,7 @@ def reach(expression: pl.Expr) -> Reach:
     return Reach(1 - min(span.first, 0), max(span.last, 0), span.recursive, span.negative)
 
 
+@functools.lru_cache(maxsize=4096)
 def feature_reach(feature: Feature) -> Reach:
     """Reach of a feature; one that looks forward is refused, and so is anything `reach` refuses, with its name."""
     try:
