@@ -6,11 +6,13 @@ import csv
 import datetime as dt
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
 import constraints_of_outputs as outputs
 import polars as pl
+import polars.testing as polars_testing
 import pytest
 import sqlalchemy as sa
 import trained_homes as tiny
@@ -20,6 +22,7 @@ from openbell.app.home import Home
 from openbell.app.training import latest_training, train_stocks
 from openbell.core.errors import BadInput, IntegrityBroken, Refused
 
+GOLDEN = Path(__file__).parent / "golden"
 ECONOMIC = ("opening", "execution", "order", "fill", "expired", "settled", "split", "distribution", "vanished")
 
 
@@ -67,6 +70,33 @@ def test_a_day_without_a_view_holds_every_constraint(plain_home, trained_without
         assert any(line.startswith("No view: ") for line in day.signals["why"])
         assert day.trades
         shares, cash = outputs.positions((tmp_path / "current_positions.csv").read_text())
+
+
+def test_a_small_day_is_as_it_was_recorded(plain_home, trained_without_edge, tmp_path, open_home) -> None:
+    """The golden day: a change that moves it is meant, and recorded anew with OPENBELL_GOLDEN=1, or it is a fault."""
+    home = open_home(plain_home)
+    session = trained_without_edge.trained_on
+    run_stocks(home, session, out=tmp_path)
+    made = tmp_path / session.isoformat()
+    if os.environ.get("OPENBELL_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        for name in ("trades.csv", "portfolio_weights.csv", "signals.json"):
+            shutil.copy(made / name, GOLDEN / name)
+    for name in ("trades.csv", "portfolio_weights.csv"):
+        polars_testing.assert_frame_equal(pl.read_csv(made / name), pl.read_csv(GOLDEN / name), rel_tol=1e-7)
+    mine, theirs = (json.loads((folder / "signals.json").read_text()) for folder in (made, GOLDEN))
+    for changing in ("decision", "made_of"):  # hashes, of the code and the settings too
+        assert mine.pop(changing).__class__ is theirs.pop(changing).__class__
+    assert _rounded(mine) == _rounded(theirs)
+
+
+def _rounded(value: object) -> object:
+    """`value` with numbers to 9 digits: machines differ in the last bits."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def test_the_account_follows_from_its_fills_by_hand(fortnight, open_home) -> None:
