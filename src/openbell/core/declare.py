@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -65,11 +65,25 @@ class Label(Declaration):
 
 @dataclass(frozen=True, eq=False)
 class Model(Declaration):
-    """An estimator on the scikit-learn contract. `search` maps a parameter to its Optuna space."""
+    """An estimator on the scikit-learn contract.
+
+    Attributes
+    ----------
+    build : makes the estimator from its parameters; a model with `members` is handed ``members=`` too, a list of
+        ``(name, estimator)`` that the engine built.
+    search : parameter to its space, ``{"low": , "high": , "log": }`` or ``{"choices": [...]}``.
+    handles_missing : whether NaN may reach it. task : ``regression`` or ``classification``.
+    members : registered names of the models it is made of.
+    sequential : whether it reads the rows of a symbol in their order; ``fit`` and ``predict`` are then handed ``t`` and
+        ``symbol`` of each row.
+    """
 
     build: Callable[..., Any]
     search: Mapping[str, Any] = field(default_factory=dict)
     handles_missing: bool = False
+    task: str = "regression"
+    members: tuple[str, ...] = ()
+    sequential: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +93,42 @@ class Check(Declaration):
     run: Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Criterion:
+    """A measure that a tournament's score is made of: 0 at `worst`, 1 at `best`, straight between, clipped."""
+
+    measure: str
+    weight: float
+    worst: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit that a champion must hold: `at_least` or `at_most`, the limit itself included."""
+
+    measure: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Desk(Declaration):
-    """A desk: ``decide(forecast, book, market, *, settings) -> Decision`` and what the engine must prepare for it."""
+    """A desk: ``decide(forecast, book, market, *, settings) -> Decision`` and what the engine must prepare for it.
+
+    `candidates` are the models that `train` tries; `entrants` and `allocators` are what a tournament pairs, judged by
+    `criteria` and `thresholds`.
+    """
 
     decide: Callable[..., Any]
     label: str
     candidates: tuple[str, ...]
     families: tuple[str, ...]
     rebalance_sessions: int
+    entrants: tuple[str, ...] = ()
+    allocators: tuple[str, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,13 +222,27 @@ def label(
 
 
 def model(
-    *, name: str | None = None, search: Mapping[str, Any] | None = None, handles_missing: bool = False
+    *,
+    name: str | None = None,
+    search: Mapping[str, Any] | None = None,
+    handles_missing: bool = False,
+    task: Literal["regression", "classification"] = "regression",
+    members: Sequence[str] = (),
+    sequential: bool = False,
 ) -> Callable[[Callable[..., Any]], tuple[Model, ...]]:
     """Declare a model: the function builds the estimator, its keyword defaults are the default parameters."""
 
     def declare(function: Callable[..., Any]) -> tuple[Model, ...]:
-        about = _about(function, name)
-        return (Model(**about, build=function, search=dict(search or {}), handles_missing=handles_missing),)
+        made = Model(
+            **_about(function, name),
+            build=function,
+            search=dict(search or {}),
+            handles_missing=handles_missing,
+            task=task,
+            members=tuple(members),
+            sequential=sequential,
+        )
+        return (made,)
 
     return declare
 
@@ -204,6 +259,10 @@ def desk(
     candidates: Sequence[str],
     families: Sequence[str],
     rebalance_sessions: int,
+    entrants: Sequence[str] = (),
+    allocators: Sequence[str] = (),
+    criteria: Sequence[Criterion] = (),
+    thresholds: Sequence[Threshold] = (),
 ) -> Callable[[Callable[..., Any]], tuple[Desk, ...]]:
     """Declare a desk; the function is its ``decide``."""
 
@@ -216,6 +275,10 @@ def desk(
                 candidates=tuple(candidates),
                 families=tuple(families),
                 rebalance_sessions=rebalance_sessions,
+                entrants=tuple(entrants),
+                allocators=tuple(allocators),
+                criteria=tuple(criteria),
+                thresholds=tuple(thresholds),
             ),
         )
 

@@ -197,6 +197,8 @@ class Market:
         where unknown), ``market_value_usd`` (null where there is no dated value), ``member`` (in the universe today).
     session : the session to be traded. last_session : the latest session with bars known at `as_of`.
     benchmark : total-return closes of the benchmark, oldest first, shape (n,).
+    closes : total-return closes of each row of `names` in its columns, oldest first, shape (sessions, rows), NaN where
+        there is no bar known at `as_of`; None where nobody prepared them.
     """
 
     as_of: dt.datetime
@@ -206,6 +208,7 @@ class Market:
     benchmark: np.ndarray
     benchmark_name: str
     notes: tuple[str, ...] = ()
+    closes: np.ndarray | None = None
 
 
 class Outcome(Enum):
