@@ -22,7 +22,8 @@ from openbell.models.naive import naive
 from openbell.models.ridge import ridge
 from openbell.research import walkforward
 from openbell.research.champion import choose, rank_ics
-from openbell.research.walkforward import check_fold, folds_over, train_rows, walk_forward
+from openbell.research.folds import check_fold, folds_over, train_rows
+from openbell.research.walkforward import walk_forward
 
 START = dt.date(2018, 1, 1)
 LABEL = "forward_rank_5d"

@@ -47,9 +47,10 @@ class Contest:
     training : one row per model: ``model``, ``rows``, ``dates``, ``rank_ic``, ``rank_ic_lower``, ``rank_ic_upper``,
         ``rank_ic_ir`` (per date), ``score_sharpe`` (top less bottom quintile, before costs), ``status`` (``done``,
         ``failed``, ``abstained``), ``why``.
+    intervals : ``entrant``, ``measure``, ``value``, ``lower``, ``upper``, ``n``: 95 % by the stationary bootstrap.
     costs : ``entrant``, ``cost_bp`` (0, 1, 2, 5, 10), ``sharpe``, ``cagr``, ``active_return``.
-    calibration : conformal coverage over time: ``model``, ``session``, ``nominal``, ``coverage``, ``adaptive_coverage``,
-        ``n``.
+    calibration : conformal coverage over time: ``model``, ``session``, ``nominal``, ``coverage``,
+        ``adaptive_coverage``, ``n``.
     importance : ``model``, ``fold``, ``feature``, ``drop`` (of the mean rank IC when permuted), ``spread``.
     shap : ``model``, ``feature``, ``mean_abs``.
     tuning : ``model``, ``trial``, ``value``, ``default_value``, ``state``; empty where nothing was tuned.
@@ -85,5 +86,6 @@ class Contest:
     why: tuple[str, ...]
     alpha: float
     notes: tuple[str, ...] = ()
+    intervals: pl.DataFrame = field(default_factory=pl.DataFrame)
     incumbent: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -16,27 +16,30 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from openbell.core.declare import Model
-from openbell.core.errors import BadInput, FeatureUnavailable, LeakFound
+from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, LeakFound, StorageFailed
 from openbell.core.hashing import digest
 from openbell.core.types import Panel
 from openbell.research.fitting import fingerprint, fit
+from openbell.research.folds import Fold, check_fold, train_rows
+from openbell.store.artifacts import FittedModel
+
+if TYPE_CHECKING:
+    from openbell.store.trials import Trials
 
 Progress = Callable[[int, int, str], None]
 Parameters = Mapping[str, Mapping[str, Any]]
+#: By the name of a composite model: each member with its parameters.
+Members = Mapping[str, Sequence[tuple[Model, Mapping[str, Any]]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """One segment: fitted at `fit_at` on what was known then, scored on the decisions from `test_first` to `test_last`.
+class Examine(Protocol):
+    """What is looked at in each fitted model on its own test rows; `name` enters the hash of what is kept."""
 
-    `train_first` is the earliest decision session trained on; None takes all.
-    """
+    name: str
 
-    number: int
-    fit_at: dt.datetime
-    test_first: dt.date
-    test_last: dt.date
-    train_first: dt.date | None = None
+    def __call__(self, model: Model, fitted: FittedModel, features: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` are ``session``, ``symbol`` and the label of each row of `features`."""
+        ...
 
 
 _FOLD_FIELDS = tuple(each.name for each in fields(Fold))
@@ -52,83 +55,51 @@ class WalkForward:
         abstained); sorted by (session, symbol).
     folds : one row per fold: ``fold``, ``fit_at``, ``train_first``, ``train_last``, ``train_rows``, ``train_dates``,
         ``last_label_known_at``, ``test_first``, ``test_last``, ``test_rows``.
-    abstained : why a candidate has no scores, by candidate.
+    abstained : why a candidate has no scores, by candidate. failed : likewise, where one of its folds raised.
+    examined : one row per thing that `examine` found, with ``model`` and ``fold``; None where nothing was asked.
     """
 
     scores: pl.DataFrame
     folds: pl.DataFrame
     abstained: Mapping[str, str]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    examined: pl.DataFrame | None = None
 
 
-def folds_over(
-    decisions: pl.DataFrame, *, folds: int, min_train_sessions: int, train_sessions: int | None = None
-) -> tuple[Fold, ...]:
-    """Cut the decisions after the first `min_train_sessions` into `folds` segments of equal length.
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A fold of a candidate that raised."""
 
-    Parameters
-    ----------
-    decisions : columns ``session``, ``as_of``, one row per decision session, without gaps.
-    min_train_sessions : sessions before the first segment. train_sessions : a rolling window; None lets it expand.
-    """
-    dated = decisions.sort("session")
-    rest = dated.height - min_train_sessions
-    if folds < 1 or rest < folds:
-        raise BadInput(
-            f"{dated.height} decision sessions are too few for {folds} folds after {min_train_sessions} sessions of "
-            "training. Give a longer history, or ask for fewer folds or a shorter first training."
-        )
-    edges = min_train_sessions + (np.arange(folds + 1) * rest) // folds
-    sessions, moments = dated["session"].to_list(), dated["as_of"].to_list()
-    return tuple(
-        Fold(
-            number=at + 1,
-            fit_at=moments[start],
-            test_first=sessions[start],
-            test_last=sessions[end - 1],
-            train_first=None if train_sessions is None else sessions[max(start - train_sessions, 0)],
-        )
-        for at, (start, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    fold: int
+    why: str
+
+
+def record_candidates(
+    ledger: Trials,
+    desk: str,
+    at: dt.datetime,
+    recipe: str,
+    models: Sequence[Model],
+    parameters: Parameters,
+    members: Members,
+) -> int:
+    """Count each configuration in the ledger before it is fitted; gives how many were new."""
+    from openbell.store.trials import Trial
+
+    return ledger.record(
+        [
+            Trial(
+                desk=desk,
+                kind="candidate",
+                name=model.name,
+                fingerprint=fingerprint(model, parameters.get(model.name, {}), members.get(model.name, ())),
+                data=recipe,
+                parameters={**model.settings, **parameters.get(model.name, {})},
+            )
+            for model in models
+        ],
+        at=at,
     )
-
-
-def train_rows(label: str, fit_at: dt.datetime, stride: int = 1, train_first: dt.date | None = None) -> pl.Expr:
-    """Rows whose label was known at `fit_at` (purge and embargo in one), one decision in `stride` of the calendar."""
-    kept = pl.col(label).is_not_null() & (pl.col(f"{label}_known_at") <= fit_at)
-    if train_first is not None:
-        kept = kept & (pl.col("session") >= train_first)
-    if stride > 1:
-        kept = kept & (pl.col("number") % stride == 0)
-    return kept
-
-
-def check_fold(train: pl.DataFrame, test: pl.DataFrame, fit_at: dt.datetime) -> None:
-    """Refuse a fold that leaks.
-
-    Parameters
-    ----------
-    train : columns ``session``, ``as_of``, ``label_known_at``. test : columns ``session``, ``as_of``.
-
-    Raises
-    ------
-    LeakFound
-        Where a training label was not known at `fit_at`, a test decision was made before `fit_at`, or a session
-        stands on both sides.
-    """
-    late = train.filter(pl.col("label_known_at").is_null() | (pl.col("label_known_at") > fit_at))
-    if late.height:
-        raise LeakFound(
-            f"{late.height} training rows have labels that were not known at the fit on {fit_at:%Y-%m-%d %H:%M} UTC; "
-            f"the first is of {late['session'].min()}."
-        )
-    early = test.filter(pl.col("as_of") < fit_at)
-    if early.height:
-        raise LeakFound(
-            f"{early.height} test rows were decided before the fit on {fit_at:%Y-%m-%d %H:%M} UTC; "
-            f"the first is of {early['session'].min()}."
-        )
-    both = train.select("session").unique().join(test.select("session").unique(), on="session", how="semi")
-    if both.height:
-        raise LeakFound(f"{both.height} sessions stand in training and in test; the first is {both['session'].min()}.")
 
 
 def walk_forward(
@@ -137,9 +108,13 @@ def walk_forward(
     folds: Sequence[Fold],
     models: Sequence[Model],
     *,
+    ledger: Container[str],
     numbers: Mapping[dt.date, int],
     parameters: Parameters | None = None,
+    members: Members | None = None,
     stride: int = 1,
+    keep_going: bool = False,
+    examine: Examine | None = None,
     cache: Path | None = None,
     jobs: int = 2,
     progress: Progress | None = None,
@@ -149,9 +124,12 @@ def walk_forward(
     Parameters
     ----------
     panel : features as the models are to see them (see `panel.ranked`), with `label`.
+    ledger : of trials; a configuration that is not counted there is not fitted.
     numbers : number of each session on the calendar, which `stride` counts.
-    parameters : by candidate, over its defaults.
+    parameters : by candidate, over its defaults. members : by candidate, the models it is made of.
     stride : training takes one decision session in `stride`; scores are given for all.
+    keep_going : a candidate whose fold raises is left out with the reason (`failed`), and the others go on.
+    examine : called with the fitted model and its test rows; what it finds is kept in `examined`.
     cache : folder where the scores of each (candidate, fold) are kept under their content hash, so that a run that
         was stopped goes on where it was. jobs : threads.
 
@@ -168,27 +146,9 @@ def walk_forward(
     )
     rows = [_fold_rows(keys, label, fold, stride) for fold in folds]
     table = pl.DataFrame([_described(keys, label, fold, *each) for fold, each in zip(folds, rows, strict=True)])
-    given = parameters or {}
-    prints = {model.name: fingerprint(model, given.get(model.name, {})) for model in models}
-    target = keys[label].cast(pl.Float64).to_numpy()
-
-    def score(model: Model, fold: Fold, train: np.ndarray, test: np.ndarray) -> np.ndarray | str:
-        made_of = [panel.recipe, label, stride, prints[model.name], *(getattr(fold, name) for name in _FOLD_FIELDS)]
-        path = cache / f"{digest(made_of)}.parquet" if cache is not None else None
-        if path is not None and path.exists():
-            return _read(path, len(test))
-        features = panel.frame.select(panel.features)
-        try:
-            fitted = fit(model, features[train], target[train], given.get(model.name, {}))
-        except FeatureUnavailable as reason:
-            return str(reason)
-        scores = fitted.predict(_slice(features, test))
-        if path is not None:
-            _write(path, scores)
-        return scores
-
+    work = _Work(panel, label, stride, keys, ledger, parameters or {}, members or {}, keep_going, examine, cache)
     tasks = [(model, fold, *each) for fold, each in zip(folds, rows, strict=True) for model in models]
-    results = in_parallel(score, tasks, jobs, progress, lambda task: f"{task[0].name}, fold {task[1].number}")
+    results = in_parallel(work.score, tasks, jobs, progress, lambda task: f"{task[0].name}, fold {task[1].number}")
     by_model = {
         model.name: [result for task, result in zip(tasks, results, strict=True) if task[0] is model]
         for model in models
@@ -199,11 +159,114 @@ def walk_forward(
         for name, own in by_model.items()
     ]
     scores = keys[np.concatenate(tests)].select("session", "as_of", "symbol", label)
+    failed = {name: next((each for each in own if isinstance(each, Failure)), None) for name, own in by_model.items()}
+    failed = {name: f"Fold {each.fold}: {each.why}" for name, each in failed.items() if each is not None}
+    columns = [column if column.name not in failed else column * np.nan for column in columns]
     return WalkForward(
         scores=scores.with_columns(column.fill_nan(None) for column in columns).sort("session", "symbol"),
         folds=table,
         abstained={name: own[0] for name, own in by_model.items() if isinstance(own[0], str)},
+        failed=failed,
+        examined=work.examined(tasks, failed),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What every (candidate, fold) is scored with."""
+
+    panel: Panel
+    label: str
+    stride: int
+    keys: pl.DataFrame
+    ledger: Container[str]
+    parameters: Parameters
+    members: Members
+    keep_going: bool
+    examine: Examine | None
+    cache: Path | None
+    found: dict[tuple[str, int], pl.DataFrame] = field(default_factory=dict)
+
+    def score(self, model: Model, fold: Fold, train: np.ndarray, test: np.ndarray) -> np.ndarray | str | Failure:
+        """Scores of the test rows; the reason where the model abstains or, if told to go on, raises."""
+        path, seen = self._paths(model, fold)
+        if path is not None and path.exists() and (seen is None or seen.exists()):
+            if seen is not None:
+                self.found[model.name, fold.number] = pl.read_parquet(seen)
+            return _read(path, len(test))
+        try:
+            fitted = self._fitted(model, train)
+            scores = self._scores(model, fitted, test)
+            if self.examine is not None:
+                self._look_at(model, fold, fitted, test, seen)
+        except FeatureUnavailable as reason:
+            return str(reason)
+        except (LeakFound, StorageFailed, IntegrityBroken):
+            raise
+        except Exception as failure:
+            if not self.keep_going:
+                raise
+            return Failure(fold.number, f"{type(failure).__name__}: {failure}")
+        if path is not None:
+            _write(path, pl.DataFrame({"score": scores}))
+        return scores
+
+    def _paths(self, model: Model, fold: Fold) -> tuple[Path | None, Path | None]:
+        """Where the scores are kept, and where what was examined."""
+        if self.cache is None:
+            return None, None
+        print_ = fingerprint(model, self._given(model), self.members.get(model.name, ()))
+        made_of = [self.panel.recipe, self.label, self.stride, print_, *(getattr(fold, each) for each in _FOLD_FIELDS)]
+        path = self.cache / f"{digest(made_of)}.parquet"
+        seen = self.cache / f"{digest([made_of, self.examine.name])}.parquet" if self.examine is not None else None
+        return path, seen
+
+    def _given(self, model: Model) -> Mapping[str, Any]:
+        return self.parameters.get(model.name, {})
+
+    def _fitted(self, model: Model, train: np.ndarray) -> FittedModel:
+        return fit(
+            model,
+            self.panel.frame.select(self.panel.features)[train],
+            self.keys[self.label].gather(train).cast(pl.Float64).to_numpy(),
+            self._given(model),
+            ledger=self.ledger,
+            keys=self.keys[train].select("session", "symbol") if _needs_keys(model) else None,
+            members=self.members.get(model.name, ()),
+        )
+
+    def _scores(self, model: Model, fitted: FittedModel, test: np.ndarray) -> np.ndarray:
+        features = self.panel.frame.select(self.panel.features)
+        if not model.sequential and not any(each.sequential for each, _ in self.members.get(model.name, ())):
+            return fitted.predict(_slice(features, test))
+        # A sequence reaches back before the segment: to features known then, never to labels.
+        with_context = np.arange(test[-1] + 1)
+        scores = fitted.predict(features[with_context], keys=self.keys[with_context].select("session", "symbol"))
+        return np.asarray(scores[test])
+
+    def _look_at(self, model: Model, fold: Fold, fitted: FittedModel, test: np.ndarray, path: Path | None) -> None:
+        assert self.examine is not None
+        rows = self.keys[test].select("session", "symbol", self.label)
+        found = self.examine(model, fitted, _slice(self.panel.frame.select(self.panel.features), test), rows)
+        self.found[model.name, fold.number] = found
+        if path is not None:
+            _write(path, found)
+
+    def examined(self, tasks: Sequence[tuple[Any, ...]], failed: Mapping[str, str]) -> pl.DataFrame | None:
+        """Everything that was found, in the order of the tasks."""
+        frames = [
+            self.found[model.name, fold.number].with_columns(
+                pl.lit(model.name).alias("model"), pl.lit(fold.number).alias("fold")
+            )
+            for model, fold, *_ in tasks
+            if (model.name, fold.number) in self.found and model.name not in failed
+        ]
+        return pl.concat(frames) if frames else None
+
+
+def _needs_keys(model: Model) -> bool:
+    """Whether the order of rows matters: to a sequence, and to a stack's inner folds."""
+    return model.sequential or bool(model.members)
 
 
 def _slice(frame: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
@@ -212,8 +275,8 @@ def _slice(frame: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
     return frame[first : last + 1] if last - first + 1 == len(rows) else frame[rows]
 
 
-def _or_missing(scores: np.ndarray | str, rows: int) -> np.ndarray:
-    return np.full(rows, np.nan) if isinstance(scores, str) else scores
+def _or_missing(scores: np.ndarray | str | Failure, rows: int) -> np.ndarray:
+    return scores if isinstance(scores, np.ndarray) else np.full(rows, np.nan)
 
 
 def _fold_rows(keys: pl.DataFrame, label: str, fold: Fold, stride: int) -> tuple[np.ndarray, np.ndarray]:
@@ -265,13 +328,13 @@ def in_parallel(
     return results
 
 
-def _write(path: Path, scores: np.ndarray) -> None:
+def _write(path: Path, frame: pl.DataFrame) -> None:
     """Write to a draft, then rename: a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=".", suffix=".draft", dir=path.parent)
     os.close(handle)
     try:
-        pl.DataFrame({"score": scores}).write_parquet(draft)
+        frame.write_parquet(draft)
         os.replace(draft, path)
     finally:
         Path(draft).unlink(missing_ok=True)
