@@ -53,6 +53,9 @@ class Trade(Section):
     min_trade_usd: float = Field(100.0, ge=0, description="Smallest trade in USD; a smaller one waits.")
     commission_bp: float = Field(1.0, ge=0, description="Commission in basis points of the traded value.")
     slippage_bp: float = Field(2.0, ge=0, description="Slippage in basis points of the traded value.")
+    impact: float = Field(
+        0.0, ge=0, description="Market impact in daily volatilities at a trade of the day's whole volume (square root)."
+    )
 
 
 class Train(Section):
@@ -71,6 +74,39 @@ class Train(Section):
     min_names: int = Field(10, ge=2, description="A date with fewer scored names has no information coefficient.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     jobs: int = Field(2, ge=1, description="Threads; they change the time, not the result.")
+
+
+class Tournament(Section):
+    """The tournament: which models and allocators meet, on what span, and what a champion must survive."""
+
+    candidates: tuple[str, ...] = Field(
+        (), description="Models that meet; empty takes the desk's own list. NAME_tuned is NAME with tuned parameters."
+    )
+    allocators: tuple[str, ...] = Field((), description="Allocators each model is paired with; empty: the desk's own.")
+    history_years: float = Field(12.0, gt=0, description="Years of decisions that it looks back on.")
+    train_sessions: int = Field(1_260, ge=60, description="Sessions of the rolling training window: 5 years.")
+    refit_sessions: int = Field(252, ge=5, description="Sessions between two fits of a model: a year.")
+    holdout_share: float = Field(
+        0.15, gt=0, lt=0.9, description="Last part of the sessions that no selection reads, fixed at the first one."
+    )
+    alpha: float = Field(
+        0.01, gt=0, lt=0.5, description="Family-wise error of the test that a champion must survive (StepM)."
+    )
+    alpha_per_year: float = Field(
+        0.05, gt=0, lt=1, description="Error that all tournaments of a desk may spend in one calendar year."
+    )
+    deflated_sharpe: float = Field(
+        0.95, ge=0, le=1, description="Deflated Sharpe ratio of active returns that a champion has at least."
+    )
+    replications: int = Field(2_000, ge=1_000, description="Bootstrap replications of each test.")
+    block_horizons: float = Field(2.0, ge=2, description="Mean bootstrap block, in holding periods.")
+    trials: int = Field(100, ge=1, description="Optuna trials for each tuned candidate.")
+    time_budget_minutes: float = Field(
+        30.0, gt=0, description="Minutes for all tuning; where it is short, tuning takes fewer sessions and says so."
+    )
+    cpcv_groups: int = Field(6, ge=0, description="Groups of combinatorial purged cross-validation; 0 leaves it out.")
+    cpcv_test_groups: int = Field(2, ge=1, description="Groups of each split that are tested on.")
+    delisting_return: float = Field(0.0, gt=-1, le=0, description="What a holding loses when its prices stop for good.")
 
 
 class Notifications(Section):

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, ValidationError, create_model
 
-from openbell.app.sections import PLACES, Data, Live, Notifications, Ops, Run, Section, Store, Trade, Train
+from openbell.app.sections import PLACES, Data, Live, Notifications, Ops, Run, Section, Store, Tournament, Trade, Train
 from openbell.app.settings_layers import PREFIX, Key, from_environment, from_table, from_words, read_toml
-from openbell.core.declare import Catalogue, Declaration
+from openbell.core.declare import Catalogue, Declaration, Desk
 from openbell.core.errors import BadInput
 from openbell.core.hashing import digest
 
@@ -23,11 +23,12 @@ STATIC: Mapping[str, type[Section]] = {
     "run": Run,
     "trade": Trade,
     "train": Train,
+    "tournament": Tournament,
     "live": Live,
     "ops": Ops,
 }
 #: Sections whose keys are the keyword defaults of plug-ins, with the room they come from.
-DYNAMIC: Mapping[str, str] = {"desks": "desks", "safety": "checks", "models": "models"}
+DYNAMIC: Mapping[str, str] = {"desks": "desks", "selection": "desks", "safety": "checks", "models": "models"}
 HOME = "home"
 
 
@@ -36,7 +37,11 @@ Plugged = Annotated[Mapping[str, Mapping[str, Any]], SkipValidation]
 
 
 class Settings(BaseModel):
-    """Every value the house runs by. `desks`, `safety` and `models` hold the keywords of each plug-in by its name."""
+    """Every value the house runs by.
+
+    `desks`, `safety` and `models` hold the keywords of each plug-in by its name, `selection` the criteria and
+    thresholds by which a desk's tournament is judged.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -48,7 +53,9 @@ class Settings(BaseModel):
     train: Train
     live: Live
     ops: Ops
+    tournament: Tournament
     desks: Plugged
+    selection: Plugged
     safety: Plugged
     models: Plugged
     origins: Annotated[Mapping[str, str], SkipValidation] = Field(repr=False, exclude=True)
@@ -104,6 +111,8 @@ def _limits(catalogue: Catalogue) -> dict[str, str]:
 
 
 def _own(thing: Declaration, section: str, limits: Mapping[str, str]) -> dict[str, Any]:
+    if section == "selection":
+        return thing.judgement if isinstance(thing, Desk) else {}
     return {name: value for name, value in thing.settings.items() if section != "desks" or name not in limits}
 
 
@@ -124,7 +133,8 @@ def sections(catalogue: Catalogue) -> dict[str, str]:
         for section, room in DYNAMIC.items()
         for thing in getattr(catalogue, room).values()
     }
-    return own | {"live.notifications": (Notifications.__doc__ or "").strip()} | plugged
+    judged = {f"selection.{name}": f"How a tournament of the desk {name} is judged." for name in catalogue.desks}
+    return own | {"live.notifications": (Notifications.__doc__ or "").strip()} | plugged | judged
 
 
 def keys(catalogue: Catalogue) -> dict[str, Key]:

@@ -130,6 +130,34 @@ class Desk(Declaration):
     criteria: tuple[Criterion, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
 
+    @property
+    def judgement(self) -> dict[str, float]:
+        """Criteria and thresholds as flat settings: ``sharpe_weight``, ``sharpe_worst``, ``sharpe_at_least`` …"""
+        flat = {
+            f"{each.measure}_{part}": float(getattr(each, part))
+            for each in self.criteria
+            for part in ("weight", "worst", "best")
+        }
+        for limit in self.thresholds:
+            for side in ("at_least", "at_most"):
+                value = getattr(limit, side)
+                if value is not None:
+                    flat[f"{limit.measure}_{side}"] = float(value)
+        return flat
+
+    def judged_by(self, values: Mapping[str, float]) -> tuple[tuple[Criterion, ...], tuple[Threshold, ...]]:
+        """The desk's criteria and thresholds with the numbers of `values`, keyed as `judgement`."""
+        criteria = tuple(
+            Criterion(each.measure, *(values[f"{each.measure}_{part}"] for part in ("weight", "worst", "best")))
+            for each in self.criteria
+        )
+        sides = ("at_least", "at_most")
+        thresholds = tuple(
+            Threshold(each.measure, *(values.get(f"{each.measure}_{side}") for side in sides))
+            for each in self.thresholds
+        )
+        return criteria, thresholds
+
 
 @dataclass(frozen=True, eq=False)
 class Provider(Declaration):
