@@ -132,7 +132,7 @@ class Desk(Declaration):
 
     @property
     def judgement(self) -> dict[str, float]:
-        """Criteria and thresholds as flat settings: ``sharpe_weight``, ``sharpe_worst``, ``sharpe_at_least`` …"""
+        """Criteria and thresholds as flat settings, for example ``sharpe_weight`` and ``sharpe_at_least``."""
         flat = {
             f"{each.measure}_{part}": float(getattr(each, part))
             for each in self.criteria
