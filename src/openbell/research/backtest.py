@@ -128,7 +128,7 @@ def backtest(
         lead_minutes=lead_minutes,
         bars_until=days[-1],
     )
-    prices = _Prices.read(ready, days)
+    prices = Prices.read(ready, days)
     by_session, dropped = _by_session(scores)
     log = _Log(notes=set(dropped))
     policy = _policy(decide, ready, prices, by_session, log, progress, len(rows))
@@ -195,7 +195,7 @@ def _days(view: View, first: dt.date, last: dt.date, every: int) -> tuple[dt.dat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prices:
+class Prices:
     """Total-return prices of the accounted days, columns as the snapshots' symbols."""
 
     days: tuple[dt.date, ...]
@@ -205,7 +205,7 @@ class _Prices:
     closes: np.ndarray
 
     @classmethod
-    def read(cls, ready: Snapshots, days: tuple[dt.date, ...]) -> _Prices:
+    def read(cls, ready: Snapshots, days: tuple[dt.date, ...]) -> Prices:
         wide, start = ready.wide, ready.wide.row(days[0])
         there = np.flatnonzero(np.isfinite(wide.close).any(axis=1))
         if not there.size or wide.sessions[there[-1]] != days[-1]:
@@ -271,7 +271,7 @@ def _forecast(market: Market, scores: pl.DataFrame | None) -> Forecast:
     return Forecast(market.as_of, scores.select("symbol", pl.col("score").cast(pl.Float64)).sort("symbol"), model)
 
 
-def _book(holdings: Holdings, market: Market, prices: _Prices) -> Book:
+def _book(holdings: Holdings, market: Market, prices: Prices) -> Book:
     """The account as the desk sees it: whole shares at the last close, the rest in cash."""
     held = [prices.symbols[at] for at in np.flatnonzero(holdings.notional_usd > 0)]
     price = dict(
@@ -294,7 +294,7 @@ def _book(holdings: Holdings, market: Market, prices: _Prices) -> Book:
 def _policy(
     decide: Decide,
     ready: Snapshots,
-    prices: _Prices,
+    prices: Prices,
     scores: Mapping[dt.date, pl.DataFrame],
     log: _Log,
     progress: Progress | None,
@@ -319,7 +319,7 @@ def _policy(
     return targets
 
 
-def _equal_weight(ready: Snapshots, prices: _Prices) -> Targets:
+def _equal_weight(ready: Snapshots, prices: Prices) -> Targets:
     """The members of the session with a fresh known close, at one weight each."""
 
     def targets(holdings: Holdings) -> np.ndarray:
@@ -337,7 +337,7 @@ def _equal_weight(ready: Snapshots, prices: _Prices) -> Targets:
 
 
 def _benchmark_account(
-    ready: Snapshots, prices: _Prices, rows: Sequence[int], capital_usd: float, costs: Costs
+    ready: Snapshots, prices: Prices, rows: Sequence[int], capital_usd: float, costs: Costs
 ) -> Account:
     """The benchmark's symbol, bought once and held; without opens of its own, at the first close."""
     at = [prices.column(ready.benchmark)]
@@ -347,7 +347,7 @@ def _benchmark_account(
     return _account(lambda holdings: np.ones(1), prices.closes[:, at], opens, rows, capital_usd, costs)
 
 
-def _weights(policy: Account, prices: _Prices) -> pl.DataFrame:
+def _weights(policy: Account, prices: Prices) -> pl.DataFrame:
     frames = [
         pl.DataFrame({"session": prices.days[each.row], "symbol": list(prices.symbols), "weight": each.weights})
         for each in policy.rebalances
@@ -355,7 +355,7 @@ def _weights(policy: Account, prices: _Prices) -> pl.DataFrame:
     return pl.concat(frames).filter(pl.col("weight") > 0)
 
 
-def _rebalances(policy: Account, prices: _Prices, log: _Log) -> pl.DataFrame:
+def _rebalances(policy: Account, prices: Prices, log: _Log) -> pl.DataFrame:
     done = policy.rebalances
     return pl.DataFrame(
         {
@@ -371,7 +371,7 @@ def _rebalances(policy: Account, prices: _Prices, log: _Log) -> pl.DataFrame:
     )
 
 
-def _vanished(accounts: Mapping[str, Account], prices: _Prices) -> pl.DataFrame:
+def _vanished(accounts: Mapping[str, Account], prices: Prices) -> pl.DataFrame:
     rows = [
         (name, prices.days[row], prices.symbols[column])
         for name in ("policy", "equal_weight")
@@ -403,7 +403,7 @@ def _excess(
     }
 
 
-def _by_regime(dates: Sequence[dt.date], policy: Account, log: _Log, prices: _Prices, **how: int) -> pl.DataFrame:
+def _by_regime(dates: Sequence[dt.date], policy: Account, log: _Log, prices: Prices, **how: int) -> pl.DataFrame:
     """S2.19 with the regime of the last decision before each session's return."""
     place = {day: at for at, day in enumerate(prices.days)}
     starts = [place[session] for session in log.sessions]
@@ -411,7 +411,7 @@ def _by_regime(dates: Sequence[dt.date], policy: Account, log: _Log, prices: _Pr
     return regime_performance(policy.returns, in_force, per_year=marks_per_year(dates), **how)
 
 
-def _notes(ready: Snapshots, prices: _Prices, accounts: Mapping[str, Account], universe: str | None) -> list[str]:
+def _notes(ready: Snapshots, prices: Prices, accounts: Mapping[str, Account], universe: str | None) -> list[str]:
     policy = accounts["policy"]
     unfilled = sum(len(each.unfilled) for each in policy.rebalances)
     counted = [
