@@ -35,6 +35,7 @@ class Data(Section):
     calendar: str = Field("XNYS", description="Exchange calendar that says what a session is.")
     universe: str = Field("", description="Universe to choose from; empty takes the only one in the tables.")
     benchmark: str = Field("SPY", description="Symbol of the benchmark, or equal_weight for the universe's own index.")
+    cash_rate: str = Field("", description="Name of the imported rate that cash earns in a tournament; empty: nothing.")
 
 
 class Run(Section):

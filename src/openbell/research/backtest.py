@@ -118,7 +118,7 @@ def backtest(
         benchmark are missing, or bars end before `last`.
     """
     costs = costs or Costs()
-    days = _days(view, first, last, rebalance_sessions)
+    days = accounted_days(view, first, last, rebalance_sessions)
     rows = [row for row, day in enumerate(days) if view.sessions.index(day) % rebalance_sessions == 0]
     ready = prepared(
         view,
@@ -139,7 +139,7 @@ def backtest(
     accounts["benchmark"] = (
         accounts["equal_weight"]  # the index *is* the universe at equal weights
         if is_equal_weight(ready.benchmark)
-        else _benchmark_account(ready, prices, rows[:1], capital_usd, costs)
+        else benchmark_account(ready, prices, rows[:1], capital_usd, costs)
     )
     before = view.sessions.shift(days[0], -1)
     notes = [*sorted(log.notes), *_notes(ready, prices, accounts, universe)]
@@ -174,7 +174,7 @@ def backtest(
     )
 
 
-def _days(view: View, first: dt.date, last: dt.date, every: int) -> tuple[dt.date, ...]:
+def accounted_days(view: View, first: dt.date, last: dt.date, every: int) -> tuple[dt.date, ...]:
     """The sessions accounted for: from the first rebalance to `last`."""
     if every < 1:
         raise BadInput(f"`rebalance_sessions` must be at least 1; was {every}.")
@@ -336,7 +336,7 @@ def _equal_weight(ready: Snapshots, prices: Prices) -> Targets:
     return targets
 
 
-def _benchmark_account(
+def benchmark_account(
     ready: Snapshots, prices: Prices, rows: Sequence[int], capital_usd: float, costs: Costs
 ) -> Account:
     """The benchmark's symbol, bought once and held; without opens of its own, at the first close."""
