@@ -177,7 +177,7 @@ def empty(database: Database) -> None:
             connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
             connection.exec_driver_sql(f"CREATE SCHEMA {name}")
         else:
-            for table in ("journal", "journal_head", "alembic_version"):
+            for table in (*schema.metadata.tables, "alembic_version"):
                 connection.execute(sa.text(f"DROP TABLE {table}"))
 
 
@@ -196,17 +196,23 @@ def test_the_migrations_end_where_a_fresh_database_begins(journal_url):
         assert journal.verify() == 1
 
 
-def test_a_database_of_an_older_revision_is_migrated(journal_url, monkeypatch):
-    """The first revision has no elder, so an empty `alembic_version` stands for one."""
+def test_a_database_of_an_older_revision_is_migrated(journal_url):
+    """A journal of the first revision keeps its records, and gets the ledger as a fresh database has it."""
     database = Database.open(journal_url)
+    fresh = objects(database)
     empty(database)
     with database.writing() as connection:
-        connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-        monkeypatch.setattr("openbell.store.database._create", lambda _: upgrade(_))
-    database.upgrade()
-    with database.reading() as connection:
-        assert connection.execute(sa.select(schema.revision.c.version_num)).scalar() == schema.REVISION
+        upgrade(connection, "0001")
+    record = Journal(database).append("a", {"of": "the first revision"}, at=AT)
+    assert objects(database) != fresh
     database.close()
+    with Journal.open(journal_url) as journal:
+        assert journal.records() == [record]
+        assert journal.append("b", {}, at=AT).previous == record.hash
+        assert journal.verify() == 2
+        assert objects(journal.database) == fresh
+        with journal.database.reading() as connection:
+            assert connection.execute(sa.select(schema.revision.c.version_num)).scalar() == schema.REVISION
 
 
 def test_a_database_of_a_newer_openbell_is_refused(journal_url):

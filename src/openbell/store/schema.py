@@ -1,4 +1,4 @@
-"""The journal's tables in the database, as they are at the newest migration.
+"""The tables of the journal and of the ledger of trials, as they are at the newest migration.
 
 A fresh database is made from here in one step; an older one is brought here by `migrations`. A test compares both.
 """
@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -17,10 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 #: The newest migration; a test compares it with the folder of migrations.
-REVISION = "0001"
+REVISION = "0002"
 #: What the first record names as the hash before it.
 GENESIS = "0" * 64
 
@@ -53,6 +55,36 @@ head = Table(
     Column("hash", Text, nullable=False),
 )
 
+#: Every configuration that was ever fitted, once for the desk, the kind and the data it was tried on.
+trials = Table(
+    "trials",
+    metadata,
+    Column("seq", _big, primary_key=True, autoincrement=False),
+    Column("at_us", _big, nullable=False),
+    Column("desk", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    UniqueConstraint("desk", "kind", "fingerprint", "data", name="trials_once"),
+    Index("trials_fingerprint", "fingerprint"),
+)
+
+#: The family-wise error that each tournament spent of its year's budget.
+alpha_spent = Table(
+    "alpha_spent",
+    metadata,
+    Column("seq", _big, primary_key=True, autoincrement=False),
+    Column("at_us", _big, nullable=False),
+    Column("desk", Text, nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("alpha", Float(53), nullable=False),
+    UniqueConstraint("desk", "plan", name="alpha_spent_once"),
+    Index("alpha_spent_year", "desk", "year"),
+)
+
 #: Alembic's own table, as Alembic makes it.
 revision = Table(
     "alembic_version",
@@ -64,9 +96,13 @@ revision = Table(
 _NEVER = "the journal is append-only: a record is never changed and never removed"
 _CHAIN = "a record of the journal must follow the last one"
 _HEAD = "the head of the journal only moves forward"
+_COUNTED = "the ledger of trials is append-only: what was tried or spent is never changed and never removed"
+_ONCE = "what is added to the ledger of trials must be new and follow the last one"
+#: What makes a row of the ledger the same as another.
+_LEDGER = {"trials": ("desk", "kind", "fingerprint", "data"), "alpha_spent": ("desk", "plan")}
 
 # BEFORE INSERT also stops what no DELETE trigger sees on SQLite: INSERT OR REPLACE.
-_SQLITE = (
+_SQLITE_JOURNAL = (
     f"CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END",
     f"CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END",
     "CREATE TRIGGER journal_chain BEFORE INSERT ON journal WHEN "
@@ -86,7 +122,7 @@ def _function(name: str, body: str) -> str:
     return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} END $body$"
 
 
-_POSTGRESQL = (
+_POSTGRESQL_JOURNAL = (
     _function("journal_refuse", f"RAISE EXCEPTION '{_NEVER}';"),
     "CREATE TRIGGER journal_no_update BEFORE UPDATE OR DELETE ON journal "
     "FOR EACH ROW EXECUTE FUNCTION journal_refuse()",
@@ -107,6 +143,40 @@ _POSTGRESQL = (
     "FOR EACH ROW EXECUTE FUNCTION journal_head_follow()",
     "CREATE TRIGGER journal_head_no_truncate BEFORE TRUNCATE ON journal_head "
     "FOR EACH STATEMENT EXECUTE FUNCTION journal_head_follow()",
+)
+
+
+def _sqlite_ledger(table: str, once: tuple[str, ...]) -> tuple[str, ...]:
+    same = " AND ".join(f"{column} = NEW.{column}" for column in once)
+    return (
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{_COUNTED}'); END",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{_COUNTED}'); END",
+        f"CREATE TRIGGER {table}_new BEFORE INSERT ON {table} WHEN "
+        f"NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM {table}) "
+        f"OR EXISTS (SELECT 1 FROM {table} WHERE {same}) BEGIN SELECT RAISE(ABORT, '{_ONCE}'); END",
+    )
+
+
+def _postgresql_ledger(table: str) -> tuple[str, ...]:
+    return (
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OR DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()",
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse()",
+        _function(
+            f"{table}_follow",
+            f"IF NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM {table}) "
+            f"THEN RAISE EXCEPTION '{_ONCE}'; END IF; RETURN NEW;",
+        ),
+        f"CREATE TRIGGER {table}_new BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_follow()",
+    )
+
+
+_SQLITE = (*_SQLITE_JOURNAL, *(each for table, once in _LEDGER.items() for each in _sqlite_ledger(table, once)))
+_POSTGRESQL = (
+    *_POSTGRESQL_JOURNAL,
+    _function("ledger_refuse", f"RAISE EXCEPTION '{_COUNTED}';"),
+    *(each for table in _LEDGER for each in _postgresql_ledger(table)),
 )
 
 #: Statements that make the database itself refuse to rewrite, by dialect.
