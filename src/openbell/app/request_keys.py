@@ -51,7 +51,6 @@ class Left:
 _BY_ALIAS = (
     "The champion is loaded from the registry of `store.tracking` and checked against its hashes; nothing is unpickled."
 )
-_TOURNAMENT = "The tournament issue brings it: selection by score happens among the survivors of its gates."
 _FOLDERS = "Models and reports have their place in `home`, and the registry in `store.tracking`."
 _SAFETY = "No switch turns safety off."
 
@@ -60,8 +59,7 @@ _IN_A_CANDIDATE = ("name", "algorithm", "tune_hyperparams", "optuna_trials", "ba
 
 
 def _candidates(value: Any) -> Taken:
-    now: list[str] = []
-    later: list[str] = []
+    names: list[str] = []
     for each in value if isinstance(value, list) else [value]:
         if not isinstance(each, Mapping) or "algorithm" not in each:
             raise ValueError(f"needs a list of candidates, each with an `algorithm`; found {each!r}")
@@ -69,19 +67,29 @@ def _candidates(value: Any) -> Taken:
             raise ValueError(
                 f"has a candidate with the unknown key `{strange[0]}`. {nearest(strange[0], _IN_A_CANDIDATE)}"
             )
-        waits = each.get("tune_hyperparams") or each["algorithm"] == "ensemble"
-        (later if waits else now).append(str(each["name"] if waits and "name" in each else each["algorithm"]))
-    note = f"{', '.join(later)}: tuned and blended candidates come with the tournament issue" if later else ""
-    return Taken("train.candidates", tuple(dict.fromkeys(now)), note)
-
-
-_WEIGHTINGS = {"equal_weight": "equal", "score_weighted": "score", "inverse_vol": "inverse_volatility"}
+        names.append(f"{each['algorithm']}_tuned" if each.get("tune_hyperparams") else str(each["algorithm"]))
+    left = sorted({str(key) for each in value for key in each} & {"optuna_trials", "base_models"})
+    note = f"{', '.join(left)} of a candidate: `tournament.trials` and the ensemble's own members stand for it"
+    return Taken("tournament.candidates", tuple(dict.fromkeys(names)), note if left else "")
 
 
 def _weighting(value: Any) -> Taken:
-    if value not in _WEIGHTINGS:
-        raise ValueError(f"cannot be {value!r} yet; mean-variance and HRP come with the tournament issue")
-    return Taken("desks.stocks.weighting", _WEIGHTINGS[value])
+    return Taken("desks.stocks.weighting", _known_allocator(value))
+
+
+def _allocators(value: Any) -> Taken:
+    if not isinstance(value, list):
+        raise ValueError(f"needs a list of optimisers; found {value!r}")
+    return Taken("tournament.allocators", tuple(dict.fromkeys(_known_allocator(each) for each in value)))
+
+
+def _known_allocator(value: Any) -> str:
+    from openbell.quant.allocation import ALIASES, ALLOCATORS
+
+    name = ALIASES.get(value, value)
+    if name not in ALLOCATORS:
+        raise ValueError(f"cannot be {value!r}. {nearest(str(value), (*ALIASES, *ALLOCATORS))}")
+    return str(name)
 
 
 def _alerts(value: Any) -> Taken:
@@ -93,6 +101,10 @@ def _number(key: str) -> Callable[[Any], Taken]:
         return Taken(key, float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
     return convert
+
+
+def _judged(key: str) -> Ours:
+    return Ours(f"selection.stocks.{key}", _number(f"selection.stocks.{key}"))
 
 
 KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
@@ -140,17 +152,17 @@ KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
         "portfolio.max_turnover": Ours("safety.turnover.max_turnover"),
         "portfolio.pypfopt.max_weight": Ours("safety.position_cap.max_position_pct"),
         "portfolio.optimizer": Ours("desks.stocks.weighting", _weighting),
-        "model_selection.candidates": Ours("train.candidates", _candidates),
-        "model_selection.optimizers": Left(_TOURNAMENT),
-        "model_selection.selection_weights.sharpe": Left(_TOURNAMENT),
-        "model_selection.selection_weights.max_drawdown": Left(_TOURNAMENT),
-        "model_selection.selection_weights.calmar": Left(_TOURNAMENT),
-        "model_selection.selection_weights.turnover": Left(_TOURNAMENT),
-        "model_selection.selection_weights.regime_consistency": Left(_TOURNAMENT),
-        "model_selection.thresholds.sharpe_min": Left(_TOURNAMENT),
-        "model_selection.thresholds.max_drawdown_max": Left(_TOURNAMENT),
-        "model_selection.thresholds.calmar_min": Left(_TOURNAMENT),
-        "model_selection.thresholds.turnover_max": Left(_TOURNAMENT),
+        "model_selection.candidates": Ours("tournament.candidates", _candidates),
+        "model_selection.optimizers": Ours("tournament.allocators", _allocators),
+        "model_selection.selection_weights.sharpe": _judged("sharpe_weight"),
+        "model_selection.selection_weights.max_drawdown": _judged("max_drawdown_weight"),
+        "model_selection.selection_weights.calmar": _judged("calmar_weight"),
+        "model_selection.selection_weights.turnover": _judged("turnover_weight"),
+        "model_selection.selection_weights.regime_consistency": _judged("regime_consistency_weight"),
+        "model_selection.thresholds.sharpe_min": _judged("sharpe_at_least"),
+        "model_selection.thresholds.max_drawdown_max": _judged("max_drawdown_at_least"),
+        "model_selection.thresholds.calmar_min": _judged("calmar_at_least"),
+        "model_selection.thresholds.turnover_max": _judged("turnover_at_most"),
         "model_selection.candidates_dir": Left(_FOLDERS),
         "model_selection.production_dir": Left(_FOLDERS),
         "model_selection.reports_dir": Left(_FOLDERS),
