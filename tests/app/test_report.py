@@ -348,7 +348,7 @@ def test_rolling_band_is_the_standard_error_under_dependence() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.94, 1.07), (0.8, 1.5), (0.5, 6.0), (0.3, 40.0)])
 def test_growth_axis_has_a_few_round_ticks(low: float, high: float) -> None:
-    ticks = charts._growth_ticks(low, high)
+    ticks = charts.growth_ticks(low, high)
     assert 3 <= len(ticks) <= 8
     assert all(low <= each <= high for each in ticks)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,10 +56,12 @@ _SETTINGS: dict[str, Any] = {
     "path.simplify": True,
     "path.simplify_threshold": 0.4,
     "legend.frameon": False,
+    # A name from the data with a dollar in it is a name, not a formula.
+    "text.parse_math": False,
 }
 
 
-def _svg(name: str, title: str, draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
+def svg_chart(name: str, title: str, draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
     """What `draw` puts on one pair of axes, as an element that can stand in a page."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -86,14 +89,17 @@ def _inline(text: str, name: str, title: str) -> str:
     box = re.search(r'viewBox="[^"]*"', text)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg {spaces} class="chart" {box[0] if box else ""}'
-    text = re.sub(r"<svg[^>]*>", f'{head} role="img" aria-label="{title}"><title>{title}</title>', text, count=1)
+    title = escape(title, quote=True)
+    opening = f'{head} role="img" aria-label="{title}"><title>{title}</title>'
+    text = re.sub(r"<svg[^>]*>", lambda _: opening, text, count=1)
     for colour, prop in _PROPERTIES.items():
         text = text.replace(colour, prop)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
     return re.sub(r"\n\s*", "\n", text).strip()
 
 
-def _years(axes: Axes) -> None:
+def year_axis(axes: Axes) -> None:
+    """Few and short dates along the bottom."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     places = AutoDateLocator(minticks=3, maxticks=7)
@@ -102,7 +108,8 @@ def _years(axes: Axes) -> None:
     axes.margins(x=0.01)
 
 
-def _percent(axes: Axes, digits: int = 0) -> None:
+def percent_axis(axes: Axes, digits: int = 0) -> None:
+    """Fractions along the side, written as percentages."""
     from matplotlib.ticker import PercentFormatter
 
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=digits))
@@ -120,17 +127,17 @@ def equity_chart(equity: pl.DataFrame, curves: Mapping[str, str]) -> str:
             growth = equity[name].to_numpy() / equity[name][0]
             axes.plot(dates, growth, color=colour, linestyle=line, linewidth=width, label=curves[name])
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(FixedLocator(_growth_ticks(*axes.get_ylim())))
+        axes.yaxis.set_major_locator(FixedLocator(growth_ticks(*axes.get_ylim())))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}×"))
         handles, labels = axes.get_legend_handles_labels()
         axes.legend(handles[::-1], labels[::-1], loc="upper left", handlelength=2.4, borderaxespad=0.2)
-        _years(axes)
+        year_axis(axes)
 
-    return _svg("equity", "Growth of 1 after costs, logarithmic", draw, (6.4, 3.6))
+    return svg_chart("equity", "Growth of 1 after costs, logarithmic", draw, (6.4, 3.6))
 
 
-def _growth_ticks(low: float, high: float) -> list[float]:
+def growth_ticks(low: float, high: float) -> list[float]:
     """Round values on a logarithmic axis: 1, 2, 5 per decade, or evenly spaced where the range is small."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -150,10 +157,10 @@ def drawdown_chart(equity: pl.DataFrame, curves: Mapping[str, str]) -> str:
             if name == "policy":
                 axes.fill_between(dates, fall, 0.0, color=colour, alpha=0.18, linewidth=0)
             axes.plot(dates, fall, color=colour, linestyle=line, linewidth=width * 0.8)
-        _percent(axes)
-        _years(axes)
+        percent_axis(axes)
+        year_axis(axes)
 
-    return _svg("drawdown", "Drawdown after costs", draw, (6.4, 3.6))
+    return svg_chart("drawdown", "Drawdown after costs", draw, (6.4, 3.6))
 
 
 def rolling_ic(ics: pl.Series, window: int, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,9 +186,9 @@ def ic_chart(ics: pl.DataFrame, *, window: int, block: int) -> str:
         axes.axhline(whole, color=EQUAL, linewidth=1.2, linestyle=(0, (4, 2)))
         where = {"xycoords": "axes fraction", "ha": "right", "va": "bottom"}
         axes.annotate(f"dashed: mean of all {len(ics)} dates, {whole:+.3f}", (1.0, 1.0), color=EQUAL, **where)
-        _years(axes)
+        year_axis(axes)
 
-    return _svg("ic", f"Rank IC, rolling mean of {window} dates with its 95 % band", draw, (6.4, 3.4))
+    return svg_chart("ic", f"Rank IC, rolling mean of {window} dates with its 95 % band", draw, (6.4, 3.4))
 
 
 def quantile_chart(table: pl.DataFrame) -> str:
@@ -204,9 +211,9 @@ def quantile_chart(table: pl.DataFrame) -> str:
         axes.axhline(0.0, color=INK, linewidth=0.9)
         axes.set_xticks(numbers, _quantile_names(numbers))
         axes.tick_params(axis="x", length=0)
-        _percent(axes, 2)
+        percent_axis(axes, 2)
 
-    return _svg("quantiles", "Mean return by quantile of the score", draw, (6.4, 3.4))
+    return svg_chart("quantiles", "Mean return by quantile of the score", draw, (6.4, 3.4))
 
 
 def _quantile_names(numbers: Sequence[int]) -> list[str]:
@@ -223,6 +230,6 @@ def history_chart(history: pl.DataFrame) -> str:
     def draw(axes: Axes) -> None:
         axes.plot(history["session"].to_numpy(), history["equity_usd"].to_numpy(), color=POLICY, linewidth=1.8)
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        _years(axes)
+        year_axis(axes)
 
-    return _svg("history", "Value of the account in USD", draw, (6.4, 2.6))
+    return svg_chart("history", "Value of the account in USD", draw, (6.4, 2.6))

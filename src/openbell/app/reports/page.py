@@ -28,6 +28,16 @@ def usd(value: float | None, digits: int = 0) -> str:
     return NOTHING if value is None else _signs(f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}")
 
 
+def plainly(value: float | None) -> str:
+    """A number of any size in four digits."""
+    return NOTHING if value is None else _signs(f"{value:.4g}")
+
+
+def chance(value: float | None) -> str:
+    """A p-value; below a thousandth only that is said."""
+    return NOTHING if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def measure(value: float | None, unit: str, *, sign: bool = False) -> str:
     """A figure in its own unit."""
     if unit == "percent":
@@ -58,6 +68,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     pages.filters.update(percent=percent, number=number, usd=usd, measure=measure, place=place)
+    pages.filters.update(plainly=plainly, chance=chance)
     return pages
 
 
