@@ -1,8 +1,9 @@
-"""Experiments and model versions: what was trained when, with what result, and which model stood at a moment."""
+"""Experiments and model versions: what was trained when, with what result, and which version is in production."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import logging
 import math
 import os
@@ -10,22 +11,28 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from openbell.core.errors import BadInput, StorageFailed
+from openbell.core.errors import BadInput, Refused, StorageFailed, unknown
 from openbell.core.time import utc
 
 CHAMPION = "champion"
+#: The alias of the version that was champion before, and stands in where the champion's files are broken.
+PREVIOUS = "previous"
+#: Larger files are named with their hash, and not copied beside the run.
+LOGGED_BYTES = 10_000_000
 _PAGE = 1000
 _ENTRY_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One candidate of a training as it is registered.
+    """One candidate of a training, or one entrant of a tournament, as it is registered.
 
     `folder` is relative to the models' folder of the home, so a home can be moved; it is None, and `why` says the
-    reason, where the candidate abstained. Metrics that are None are not logged.
+    reason, where the candidate abstained. Metrics that are None are not logged. `tags` say what it was made of (hashes
+    of data and recipe); `files` are plots and tables that are kept with it.
     """
 
     name: str
@@ -34,6 +41,8 @@ class Trained:
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     why: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """A finished training. `champion` is None where no candidate proved itself: then there is no view."""
+    """A finished training. `champion` proved itself in it, or is None; only a promotion puts it into production."""
 
     desk: str
     as_of: dt.datetime
@@ -64,6 +73,16 @@ class TrainingRecord:
     run_id: str
     champion: ModelVersion | None
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A finished tournament: its run, and the version of each entrant that has a model."""
+
+    desk: str
+    plan: str
+    run_id: str
+    versions: Mapping[str, ModelVersion]
 
 
 def _silence() -> None:
@@ -79,23 +98,29 @@ def _silence() -> None:
 class Tracker:
     """MLflow behind a tracking URI: one experiment and one registered model per desk.
 
-    A training is a run; each of its candidates is a run below it and, where a model came of it, a model version with
-    the tags ``as_of``, ``training``, ``candidate`` and ``manifest``. A training counts only once its run is finished,
-    so one that was killed is as if it had never been, and is registered again without doubles.
+    A training or a tournament is a run; each of its candidates is a run below it and, where a model came of it, a model
+    version with the tags ``as_of``, ``training``, ``candidate`` and ``manifest``. It counts only once its run is
+    finished, so one that was killed is as if it had never been, and is registered again without doubles.
+
+    Registering moves no alias: ``champion`` and ``previous`` follow `promote` and `rollback` alone.
     """
 
     uri: str
+    artifacts: Path | None = None
 
     @classmethod
-    def open(cls, uri: str) -> Tracker:
-        """The tracker at `uri`, for example ``sqlite:////home/me/openbell/mlflow.db``; a new database takes 3 s."""
+    def open(cls, uri: str, artifacts: Path | None = None) -> Tracker:
+        """The tracker at `uri`, for example ``sqlite:////home/me/openbell/mlflow.db``; a new database takes 3 s.
+
+        `artifacts` is the folder that files of runs are copied to; without it they are only named with their hash.
+        """
         scheme = uri.partition("://")[0]
         if scheme not in ("sqlite", "postgresql", "postgresql+psycopg", "http", "https"):
             raise BadInput(
                 f"The tracking URI `{uri}` has the scheme `{scheme}`. "
                 "Valid are `sqlite:///FILE`, `postgresql://…`, `http://…` and `https://…`."
             )
-        return cls(uri)
+        return cls(uri, artifacts)
 
     @cached_property
     def _client(self) -> Any:
@@ -114,7 +139,8 @@ class Tracker:
 
     def _experiment(self, desk: str) -> str:
         found = self._client.get_experiment_by_name(desk)
-        return str(found.experiment_id if found else self._client.create_experiment(desk, artifact_location="mlflow"))
+        place = "mlflow" if self.artifacts is None else self.artifacts.resolve().as_uri()
+        return str(found.experiment_id if found else self._client.create_experiment(desk, artifact_location=place))
 
     def register(
         self,
@@ -130,6 +156,8 @@ class Tracker:
     ) -> TrainingRecord:
         """Write a training with its candidates; the same `training` (a hash) again writes nothing new.
 
+        `champion` is the candidate that proved itself: that is kept as evidence, and moves no alias.
+
         Raises
         ------
         BadInput
@@ -137,19 +165,57 @@ class Tracker:
         """
         if champion is not None and all(each.name != champion or each.folder is None for each in candidates):
             raise BadInput(f"The champion `{champion}` is not among the candidates that were fitted.")
+        run, versions = self._written("training", desk, as_of, training, candidates, params, metrics, why)
+        if not self._finished(run):
+            chosen = versions.get(champion) if champion is not None else None
+            self._client.set_tag(run, CHAMPION, str(chosen.version) if chosen else "")
+            self._client.set_terminated(run, "FINISHED")
+        return self._record(desk, self._client.get_run(run))
+
+    def register_tournament(
+        self,
+        desk: str,
+        as_of: dt.datetime,
+        plan: str,
+        entrants: Sequence[Trained],
+        *,
+        why: str = "",
+        metrics: Mapping[str, float | None] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        files: Sequence[Path] = (),
+    ) -> Registered:
+        """Write a tournament with a run for each entrant below it; the same `plan` (a hash) again writes nothing new.
+
+        Entrants that share a model (one model under several allocators) have a version each.
+        """
+        run, versions = self._written("tournament", desk, as_of, plan, entrants, params, metrics, why)
+        if not self._finished(run):
+            self._tag(run, tags or {})
+            self._keep(run, files)
+            self._client.set_terminated(run, "FINISHED")
+        return Registered(desk, plan, run, {name: each for name, each in versions.items() if each is not None})
+
+    def _written(
+        self,
+        kind: str,
+        desk: str,
+        as_of: dt.datetime,
+        training: str,
+        candidates: Sequence[Trained],
+        params: Mapping[str, Any] | None,
+        metrics: Mapping[str, float | None] | None,
+        why: str,
+    ) -> tuple[str, dict[str, ModelVersion | None]]:
+        """The run of a training or a tournament, not finished unless it was before, and the versions of candidates."""
         moment = utc(as_of)
         experiment = self._experiment(desk)
-        parent = self._run(experiment, "training", {"training": training, "as_of": moment.isoformat()})
-        if self._finished(parent):
-            return self._record(desk, self._client.get_run(parent))
+        parent = self._run(experiment, kind, {"training": training, "as_of": moment.isoformat()})
         versions = {each.name: self._candidate(desk, experiment, parent, training, moment, each) for each in candidates}
-        self._log(parent, params or {}, metrics or {})
-        chosen = versions.get(champion) if champion is not None else None
-        self._client.set_tag(parent, CHAMPION, str(chosen.version) if chosen else "")
-        self._client.set_tag(parent, "why", why[: _ENTRY_BYTES * 10])
-        self._client.set_terminated(parent, "FINISHED")
-        self._point_alias(desk)
-        return self._record(desk, self._client.get_run(parent))
+        if not self._finished(parent):
+            self._log(parent, params or {}, metrics or {})
+            self._client.set_tag(parent, "why", why[: _ENTRY_BYTES * 10])
+        return parent, versions
 
     def _run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         """The run with these tags, made if there is none."""
@@ -171,6 +237,25 @@ class Tracker:
             params=[Param(name, str(value)[:_ENTRY_BYTES]) for name, value in params.items()],
         )
 
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            self._client.set_tag(run_id, name, str(value)[: _ENTRY_BYTES * 10])
+
+    def _keep(self, run_id: str, files: Sequence[Path]) -> None:
+        """Note each file with its SHA-256, and copy the small ones to the run's folder, where that is in our home.
+
+        A home that was moved has runs whose folder is elsewhere; those are never written to.
+        """
+        if not files:
+            return
+        place = self._client.get_run(run_id).info.artifact_uri
+        ours = self.artifacts is not None and str(place).startswith(self.artifacts.resolve().as_uri() + "/")
+        for path in files:
+            content = path.read_bytes()
+            self._client.set_tag(run_id, f"file.{path.name}", hashlib.sha256(content).hexdigest())
+            if ours and len(content) <= LOGGED_BYTES:
+                self._client.log_artifact(run_id, str(path))
+
     def _candidate(
         self, desk: str, experiment: str, parent: str, training: str, as_of: dt.datetime, each: Trained
     ) -> ModelVersion | None:
@@ -178,7 +263,8 @@ class Tracker:
         run = self._run(experiment, each.name, tags)
         if not self._finished(run):
             self._log(run, each.params, each.metrics)
-            self._client.set_tag(run, "why", each.why[: _ENTRY_BYTES * 10])
+            self._tag(run, {**each.tags, "why": each.why})
+            self._keep(run, each.files)
             self._client.set_terminated(run, "FINISHED")
         if each.folder is None or each.manifest_hash is None:
             return None
@@ -232,21 +318,45 @@ class Tracker:
         records = self.trainings(desk, before=before)
         return records[-1] if records else None
 
-    def champion(self, desk: str, before: dt.datetime) -> ModelVersion | None:
-        """The champion of the latest training at or before `before`; None where that training found none.
+    def version(self, desk: str, wanted: str) -> ModelVersion:
+        """The version of `desk` with the number or the label `wanted`; an unknown one is refused with the nearest."""
+        there = self._versions(desk)
+        found = [each for each in there if wanted in (str(each.version), each.label)]
+        if not found:
+            raise unknown(f"version of a model of `{desk}`", wanted, [each.label for each in reversed(there)])
+        return found[-1]
 
-        A training without a champion ends the reign of the one before it: "no view" is a result.
-        """
-        record = self.latest(desk, before)
-        return record.champion if record else None
+    def alias(self, desk: str, name: str) -> ModelVersion | None:
+        """The version that the alias `name` (``champion`` or ``previous``) names, or None."""
+        if name not in (CHAMPION, PREVIOUS):
+            raise unknown("alias", name, (CHAMPION, PREVIOUS))
+        registered = self._client.search_registered_models(f"name='{desk}'")
+        number = registered[0].aliases.get(name) if registered else None
+        return None if number is None else _version(desk, self._client.get_model_version(desk, str(number)))
 
-    def _point_alias(self, desk: str) -> None:
-        """The alias ``champion`` names the latest training's champion, and is taken away where it has none."""
-        latest = self.trainings(desk)[-1]
-        if latest.champion is not None:
-            self._client.set_registered_model_alias(desk, CHAMPION, str(latest.champion.version))
-        elif self._client.search_registered_models(f"name='{desk}'"):
-            self._client.delete_registered_model_alias(desk, CHAMPION)
+    def promote(self, desk: str, version: int) -> ModelVersion:
+        """Make `version` the champion, and the champion until now the previous one; the same again changes nothing."""
+        before = self.alias(desk, CHAMPION)
+        if before is None or before.version != version:
+            self.point(desk, version, before.version if before else None)
+        return self.version(desk, str(version))
+
+    def rollback(self, desk: str, previous: int | None = None) -> ModelVersion:
+        """Make the previous version the champion again, and `previous` the one before it; without one it is refused."""
+        back = self.alias(desk, PREVIOUS)
+        if back is None:
+            raise Refused(f"There is no previous champion of `{desk}` to go back to. Promote a version instead.")
+        self.point(desk, back.version, previous)
+        return back
+
+    def point(self, desk: str, champion: int, previous: int | None) -> None:
+        """Let the aliases name these versions; killed half-way, the same call again ends it."""
+        self.version(desk, str(champion))
+        for name, number in ((PREVIOUS, previous), (CHAMPION, champion)):
+            if number is not None:
+                self._client.set_registered_model_alias(desk, name, str(number))
+            elif self.alias(desk, name) is not None:
+                self._client.delete_registered_model_alias(desk, name)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of a run."""
