@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from openbell.core.declare import desk
-from openbell.core.errors import BadInput, DataMissing, LeakFound, unknown
+from openbell.core.declare import Criterion, Threshold, desk
+from openbell.core.errors import BadInput, DataMissing, LeakFound
 from openbell.core.types import Book, Decision, Forecast, Market
+from openbell.quant.allocation import (
+    ALIASES,
+    ALLOCATORS,
+    OPTIMISERS,
+    Allocation,
+    Problem,
+    allocate,
+    allocator_name,
+)
 from openbell.quant.regime import Regime, RegimeReading, regime_reading
-from openbell.quant.weights import capped, equal_weights, inverse_volatility_weights, score_weights
 
-WEIGHTINGS = ("equal", "score", "inverse_volatility")
+WEIGHTINGS = (*ALLOCATORS, *ALIASES)
 
 #: Of the full account, and of `top_k`, by regime.
 GROSS = {Regime.RISK_OFF: 0.5, Regime.NORMAL: 1.0, Regime.RISK_ON: 1.2}
@@ -47,12 +56,35 @@ class _Universe:
     notes: tuple[str, ...]
 
 
+class _Caps(NamedTuple):
+    """Limits on the weights: of all, of one name, of one sector."""
+
+    gross: float
+    name: float
+    sector: float
+
+
 @desk(
     name="stocks",
     label="forward_rank_5d",
     candidates=("naive", "ridge", "random_forest", "xgboost", "lightgbm"),
     families=FAMILIES,
     rebalance_sessions=5,
+    entrants=("ridge", "random_forest", "xgboost", "xgboost_tuned", "lightgbm", "catboost", "ensemble"),
+    allocators=("equal", "inverse_volatility", "max_sharpe", "min_volatility", "hrp", "score"),
+    criteria=(
+        Criterion("sharpe", weight=0.30, worst=0.0, best=2.0),
+        Criterion("max_drawdown", weight=0.25, worst=-0.30, best=0.0),
+        Criterion("calmar", weight=0.20, worst=0.0, best=1.5),
+        Criterion("turnover", weight=0.15, worst=0.50, best=0.0),
+        Criterion("regime_consistency", weight=0.10, worst=0.0, best=1.0),
+    ),
+    thresholds=(
+        Threshold("sharpe", at_least=1.0),
+        Threshold("max_drawdown", at_least=-0.20),
+        Threshold("calmar", at_least=0.5),
+        Threshold("turnover", at_most=0.40),
+    ),
 )
 def decide(
     forecast: Forecast,
@@ -68,22 +100,28 @@ def decide(
     min_volume_shares: float = 500_000.0,
     min_market_value_usd: float = 500e6,
     max_names: int = 500,
+    optimiser_names: int = 60,
 ) -> Decision:
     """Hold the names of the highest scores under the caps, as many and as fully as the regime allows.
 
     Pure: it reads what it is handed and gives targets; the engine adds trades and verdicts. Ties are broken by score,
-    then symbol. Without a view it holds the most traded names at equal weights, under the same caps.
+    then symbol. Without a view it holds the most traded names at equal weights, under the same caps. `weighting` is
+    any allocator of `quant/allocation` or its alias; those that optimise choose among the same highest scores, at most
+    `optimiser_names` of them, and may leave some at 0. The book is not read: what is held changes no target.
     """
-    _check(forecast, market, top_k, weighting, max_names)
+    wanted = _checked(
+        forecast, market, weighting, {"top_k": top_k, "max_names": max_names, "optimiser_names": optimiser_names}
+    )
     reading = regime_reading(market.benchmark)
     acting = reading.regime if enable_regime_adaptation else Regime.NORMAL
     universe = _universe(market, min_price_usd, min_volume_shares, min_market_value_usd, max_names)
-    chosen, basis = _chosen(forecast, universe, breadth(top_k, acting), weighting)
-    base = _base_weights(chosen, weighting if forecast.has_view else "equal")
+    k = breadth(top_k, acting)
+    chosen, basis = _chosen(forecast, universe, min(k, optimiser_names) if wanted in OPTIMISERS else k, wanted)
     gross = min(GROSS[acting], 1.0)
-    weights = capped(base, chosen["sector"].to_list(), gross, max_position_pct, max_sector_weight)
-    chosen = chosen.with_columns(pl.Series("weight", weights))
-    cash = max(1.0 - float(weights.sum()), 0.0)
+    caps = _Caps(gross, max_position_pct, max_sector_weight)
+    allocation = _allocation(chosen, market, wanted, forecast.has_view, caps)
+    chosen = chosen.with_columns(pl.Series("weight", allocation.weights)).filter(pl.col("weight") > 0)
+    cash = max(1.0 - float(allocation.weights.sum()), 0.0)
     return Decision(
         desk="stocks",
         session=market.session,
@@ -93,6 +131,7 @@ def decide(
         why=(
             _regime_sentence(reading, acting, market.benchmark_name, enable_regime_adaptation),
             basis,
+            *_allocation_sentences(allocation, len(allocation.weights), chosen.height),
             _cash_sentence(cash, gross),
             *universe.notes,
             *forecast.why,
@@ -105,7 +144,9 @@ def decide(
             "benchmark": market.benchmark_name,
             "k": chosen.height,
             "gross": gross,
-            "weighting": weighting if forecast.has_view else "equal",
+            "weighting": allocation.method,
+            "wanted": wanted,
+            "fallback": allocation.fallback,
             "view": forecast.has_view,
             "model": forecast.model,
             "universe": universe.counts,
@@ -122,10 +163,10 @@ def breadth(top_k: int, regime: Regime) -> int:
     return min(count, max(MOST_NAMES, top_k))
 
 
-def _check(forecast: Forecast, market: Market, top_k: int, weighting: str, max_names: int) -> None:
-    if weighting not in WEIGHTINGS:
-        raise unknown("weighting", weighting, WEIGHTINGS)
-    for name, value in (("top_k", top_k), ("max_names", max_names)):
+def _checked(forecast: Forecast, market: Market, weighting: str, counts: Mapping[str, int]) -> str:
+    """The allocator that `weighting` means, once everything handed in can be used."""
+    wanted = allocator_name(weighting)
+    for name, value in counts.items():
         if value < 1:
             raise BadInput(f"`{name}` must be 1 or more; was {value}.")
     if forecast.as_of > market.as_of:
@@ -133,6 +174,7 @@ def _check(forecast: Forecast, market: Market, top_k: int, weighting: str, max_n
             f"The forecast is of {forecast.as_of.isoformat()}, after the market it is used on "
             f"({market.as_of.isoformat()}). Forecast again as of the decision."
         )
+    return wanted
 
 
 def _universe(
@@ -182,7 +224,11 @@ def _steps(counts: dict[str, int]) -> str:
 
 
 def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> tuple[pl.DataFrame, str]:
-    """The chosen names with score and rank, best first, and the sentence that says how they were chosen."""
+    """The chosen names with score and rank, best first, and the sentence that says how they were chosen.
+
+    ``score_mean`` and ``score_deviation`` are those of all scored names, so that an allocator knows how far above the
+    rest the chosen stand.
+    """
     if not forecast.has_view:
         return _most_traded(universe, k)
     scores = forecast.scores.select("symbol", pl.col("score").cast(pl.Float64))
@@ -193,6 +239,7 @@ def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> 
         .join(scores.lazy(), on="symbol", how="inner")
         .sort("score", "symbol", descending=[True, False])
         .with_row_index("rank", offset=1)
+        .with_columns(pl.col("score").mean().alias("score_mean"), pl.col("score").std(ddof=0).alias("score_deviation"))
         .collect()
     )
     universe.counts["scored"] = ranked.height
@@ -202,7 +249,7 @@ def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> 
             "Train it on this universe, or check the symbols of the forecast."
         )
     usable = ranked
-    if weighting == "inverse_volatility":
+    if weighting in ("inverse_volatility", "hybrid"):
         usable = ranked.filter((pl.col("volatility") > 0) & pl.col("volatility").is_finite())
         universe.counts["with_volatility"] = usable.height
         if not usable.height:
@@ -220,12 +267,48 @@ def _most_traded(universe: _Universe, k: int) -> tuple[pl.DataFrame, str]:
     return names, f"No view: the {names.height} most traded names (mean dollar volume of 20 sessions), equal weights."
 
 
-def _base_weights(chosen: pl.DataFrame, weighting: str) -> np.ndarray:
-    if weighting == "score":
-        return score_weights(chosen["score"].to_numpy())
-    if weighting == "inverse_volatility":
-        return inverse_volatility_weights(chosen["volatility"].to_numpy())
-    return equal_weights(chosen.height)
+def _allocation(chosen: pl.DataFrame, market: Market, wanted: str, has_view: bool, caps: _Caps) -> Allocation:
+    """Weights in the order of `chosen`; without a view equal ones, whatever was wanted."""
+    if not has_view:
+        said = None if wanted == "equal" else f"Without a view there is nothing to weigh by `{wanted}`: equal weights."
+        return replace(allocate("equal", _problem(chosen, None, caps)), fallback=said)
+    if wanted not in OPTIMISERS:
+        return allocate(wanted, _problem(chosen, None, caps))
+    # In the order of their symbols, so that the same names get the same weights whoever scored them.
+    order = chosen["symbol"].arg_sort().to_numpy()
+    ordered = chosen[order]
+    found = allocate(wanted, _problem(ordered, _returns(ordered["symbol"], market), caps))
+    weights = np.empty(chosen.height)
+    weights[order] = found.weights
+    return replace(found, weights=weights)
+
+
+def _problem(chosen: pl.DataFrame, returns: np.ndarray | None, caps: _Caps) -> Problem:
+    """The problem of the chosen names; one that has no need of returns gets none."""
+    scored = "score_mean" in chosen.columns
+    return Problem(
+        np.zeros((0, chosen.height)) if returns is None else returns,
+        scores=chosen["score"].to_numpy() if scored else None,
+        score_mean=chosen["score_mean"][0] if scored else None,
+        score_deviation=chosen["score_deviation"][0] if scored else None,
+        volatility=chosen["volatility"].to_numpy(),
+        sectors=chosen["sector"].to_list(),
+        symbols=chosen["symbol"].to_list(),
+        gross=caps.gross,
+        max_weight=caps.name,
+        max_sector_weight=caps.sector,
+    )
+
+
+def _returns(symbols: pl.Series, market: Market) -> np.ndarray:
+    """Daily returns of the names, shape (t, n); t is 0 where the market was prepared without closes."""
+    if market.closes is None or len(market.closes) < 2:
+        return np.zeros((0, len(symbols)))
+    place = {symbol: at for at, symbol in enumerate(market.names["symbol"])}
+    closes = market.closes[:, [place[symbol] for symbol in symbols]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        returns = closes[1:] / closes[:-1] - 1.0
+    return np.where(np.isfinite(returns), returns, np.nan)
 
 
 def _measures(reading: RegimeReading) -> dict[str, Any]:
@@ -249,6 +332,11 @@ def _regime_sentence(reading: RegimeReading, acting: Regime, benchmark: str, ada
         f"Regime {reading.regime.label} ({measures}): {GROSS[acting]:g} of the account{full}, "
         f"{BREADTH[acting]:g} of top_k."
     )
+
+
+def _allocation_sentences(allocation: Allocation, chosen: int, held: int) -> list[str]:
+    said = [f"`{allocation.method}` holds {held} of the {chosen} names."] if held < chosen else []
+    return [*([allocation.fallback] if allocation.fallback else []), *said, *allocation.notes]
 
 
 def _cash_sentence(cash: float, gross: float) -> str:

@@ -25,6 +25,8 @@ VOLATILITY_SESSIONS = 60
 FEWEST_RETURNS = 30
 #: Closes of the benchmark a desk sees: more than its longest look-back, the 252 of the drawdown.
 BENCHMARK_SESSIONS = 300
+#: Closes of each name that a desk sees: a year of returns.
+CLOSES_SESSIONS = 253
 #: A close older than this many sessions is no price to compute a return from.
 STALE_SESSIONS = 5
 SESSIONS_PER_YEAR = 252
@@ -98,6 +100,7 @@ class Snapshots:
             benchmark=closes,
             benchmark_name=self.benchmark,
             notes=(*notes, *_counted(missing, f"names of {session} have no bar in the {_WINDOW} sessions before it")),
+            closes=_closes(self.wide, symbols, row, as_of),
         )
 
     def _names(self, session: dt.date, symbols: Sequence[str], row: int, as_of: dt.datetime) -> pl.DataFrame:
@@ -293,6 +296,17 @@ def _measured(
     at = np.full(len(symbols), -1)
     at[there] = last
     return measured, at
+
+
+def _closes(wide: Wide, symbols: Sequence[str], row: int, as_of: dt.datetime) -> np.ndarray:
+    """`Market.closes`: what was known at `as_of` of the sessions before `row`, shape (sessions, symbols)."""
+    window = slice(max(row - CLOSES_SESSIONS, 0), row)
+    columns = wide.columns(symbols)
+    known = wide.known_us[window][:, columns] <= _us(as_of)
+    closes = np.full((len(known), len(symbols)), np.nan)
+    there = [symbol in wide.place for symbol in symbols]
+    closes[:, there] = np.where(known, wide.close[window][:, columns], np.nan)
+    return closes
 
 
 def _member_cells(wide: Wide, who: pl.DataFrame) -> np.ndarray:
