@@ -35,6 +35,22 @@ def test_a_batch_of_60_names_and_4_years() -> None:
     assert "planted daily rank IC of 0.05" in market(names=8, years=0.5, edge=0.05).notes[0]
 
 
+def test_a_drift_and_neutral_means_reach_the_market_and_are_told() -> None:
+    """Kills a provider that drops a keyword: each of them changes the bars, and the source's name says so."""
+    usual = market(names=8, years=0.5)
+    kinds = [{"drift_sharpe": 0.8}, {"neutral": "mean"}, {"persistence": 0.95}, {"signal_sessions": 60}]
+    batches = [market(names=8, years=0.5, edge=0.05, **kind) for kind in kinds]
+    digests = {frame_digest(batch.bars) for batch in [usual, market(names=8, years=0.5, edge=0.05), *batches]}
+    assert len(digests) == 6
+    assert usual.name == "generated:8 names, 0.5 years, seed 0, edge 0"
+    assert batches[1].name.endswith("edge 0.05, neutral mean")
+    assert "a drift of Sharpe 0.8 that every name has alike" in batches[0].notes[0]
+    declared = generated.declared[0]
+    assert set(kinds[0] | kinds[1] | kinds[2] | kinds[3]) <= set(declared.settings)
+    read = declared.read(names=8, years=0.5, edge=0.05, **kinds[1])
+    assert frame_digest(read.bars) == frame_digest(batches[1].bars)
+
+
 def test_a_market_longer_than_the_calendar_is_refused() -> None:
     with pytest.raises(BadInput, match="calendar of XNYS ends"):
         market(names=8, years=40)

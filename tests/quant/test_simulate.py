@@ -126,6 +126,150 @@ def test_a_seed_is_a_market() -> None:
     assert one.close.tobytes() != other.close.tobytes()
 
 
+#: Last closes and whole volume of markets as they were before there were other kinds of them.
+BEFORE = {
+    0.0: (
+        [
+            25.35418530974345,
+            72.47872087449642,
+            142.25422514381617,
+            59.22121350445343,
+            125.14921379135889,
+            169.05636807458743,
+        ],
+        289175837.0,
+    ),
+    0.05: (
+        [
+            64.29155198267182,
+            205.40407965189743,
+            120.46529798270534,
+            156.97973323336535,
+            130.12903440255968,
+            127.37348009007928,
+        ],
+        220252530.0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("edge", "seed"), [(0.0, 1), (0.05, 3)])
+def test_the_markets_of_old_seeds_are_what_they_were(edge: float, seed: int) -> None:
+    """Kills a draw, an order of draws or a default that changed: measured sizes and powers stand on these markets."""
+    market = simulated_market(40, 6, seed=seed, edge=edge)
+    closes, volume = BEFORE[edge]
+    assert market.close[-1] == pytest.approx(closes, rel=1e-12)
+    assert market.volume.sum() == volume
+    spelled = simulated_market(40, 6, seed=seed, edge=edge, neutral="rank", drift_sharpe=0.0, persistence=0.8)
+    assert spelled.close.tobytes() == market.close.tobytes()
+
+
+def statistic(values: np.ndarray) -> float:
+    return float(values.mean() / values.std() * np.sqrt(len(values)))
+
+
+def earned_by(weights: np.ndarray, returns: np.ndarray) -> np.ndarray:
+    """Daily return of a portfolio without net money, each row of `weights` made so; shape (t,)."""
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    return (centred * returns).sum(axis=1) / np.abs(centred).sum(axis=1)
+
+
+def by_variance_and_momentum(market: SimulatedMarket) -> tuple[np.ndarray, np.ndarray]:
+    """Daily returns of portfolios long what was volatile (net of market and sector) or rose, short the rest."""
+    simple = market.close[1:] / market.close[:-1] - 1
+    own = simple.copy()
+    for sector in range(market.sector.max() + 1):
+        own[:, market.sector == sector] -= own[:, market.sector == sector].mean(axis=1, keepdims=True)
+    factor = simple.mean(axis=1)
+    own -= np.outer(factor, factor @ own / (factor @ factor))
+    variance = np.full_like(own, 1e-4)
+    for at in range(1, len(own)):
+        variance[at] = 0.94 * variance[at - 1] + 0.06 * np.minimum(own[at - 1] ** 2, 9 * variance[at - 1])
+    momentum = market.close[60:-1] / market.close[:-61]
+    return earned_by(variance[60:], own[60:]), earned_by(centred_ranks(momentum), simple[60:])
+
+
+def test_no_selection_earns_anything_where_means_are_neutral() -> None:
+    """The null of the tournament: chances of 1 in 15,000 for a right market; half the variance would show at 7."""
+    told: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"mean": [], "rank": []}
+    for seed in range(40):
+        for neutral, each in told.items():
+            each.append(by_variance_and_momentum(simulated_market(1000, 100, seed=seed, neutral=neutral)))  # type: ignore[arg-type]
+    variance, momentum = (np.concatenate(parts) for parts in zip(*told["mean"], strict=True))
+    assert abs(statistic(variance)) < 4
+    assert abs(statistic(momentum)) < 4
+    assert statistic(np.concatenate([variance for variance, _ in told["rank"]])) > 4
+
+
+def test_the_night_of_a_neutral_market_does_not_tell_its_day() -> None:
+    """Kills a split in which only the names' own noise parts night and day: the market's night tells its day then."""
+    nights, days = [], []
+    for seed in range(6):
+        market = simulated_market(800, 60, seed=seed, neutral="mean")
+        nights.append((market.open[1:] / market.close[:-1] - 1).mean(axis=1))
+        days.append((market.close[1:] / market.open[1:] - 1).mean(axis=1))
+    night, day = np.concatenate(nights), np.concatenate(days)
+    assert abs(statistic(night * day)) < 4
+    assert abs(statistic(np.sign(night) * day)) < 4
+    assert 0.15 < night.var() / (night.var() + day.var()) < 0.35
+
+
+@pytest.mark.parametrize("neutral", ["rank", "mean"])
+def test_a_drift_has_its_stated_sharpe_ratio_and_is_the_same_for_all(neutral: str) -> None:
+    def sharpe(drift: float, seed: int) -> float:
+        market = simulated_market(1008, 40, seed=seed, drift_sharpe=drift, neutral=neutral)  # type: ignore[arg-type]
+        returns = (market.close[1:] / market.close[:-1] - 1).mean(axis=1)
+        return float(returns.mean() / returns.std() * np.sqrt(252))
+
+    gained = [sharpe(0.8, seed) - sharpe(0.0, seed) for seed in range(6)]
+    assert np.mean(gained) == pytest.approx(0.8, abs=0.01)
+    none, some = (simulated_market(100, 8, seed=2, drift_sharpe=drift, neutral=neutral) for drift in (0.0, 2.0))  # type: ignore[arg-type]
+    if neutral == "mean":
+        more = (some.close / some.open) - (none.close / none.open)
+    else:
+        more = np.log(some.close / some.open) - np.log(none.close / none.open)
+    assert (more > 0).all()
+    assert np.ptp(more) < 1e-12
+
+
+def test_the_drift_of_neutral_means_is_the_whole_of_it() -> None:
+    """Without a drift the equal-weight market has mean 0; exp of symmetric logs would have half its variance."""
+    returns = []
+    for seed in range(40):
+        market = simulated_market(500, 30, seed=seed, neutral="mean")
+        returns.append((market.close[1:] / market.close[:-1] - 1).mean(axis=1))
+    assert abs(statistic(np.concatenate(returns))) < 4
+
+
+@pytest.mark.parametrize("edge", [0.05, -0.1])
+def test_an_edge_is_planted_in_neutral_means_too(edge: float) -> None:
+    measured = []
+    for seed in range(12):
+        market = simulated_market(504, 60, seed=seed, edge=edge, neutral="mean", persistence=0.95, signal_sessions=60)
+        measured.append(mean_rank_ic(market.signal[:-2], forward(market)))
+    assert abs(np.mean(measured) - edge) < 0.01
+
+
+def test_a_slow_signal_is_kept_for_a_week() -> None:
+    def kept(**more: float) -> float:
+        signal = simulated_market(1008, 60, seed=1, neutral="mean", **more).signal[60:]  # type: ignore[arg-type]
+        return mean_rank_ic(signal[:-5], signal[5:])
+
+    assert kept() < 0.3
+    assert kept(persistence=0.95, signal_sessions=60) > 0.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), edge=st.sampled_from([0.0, 0.5]), drift=st.sampled_from([0.0, -5.0]))
+def test_every_bar_of_a_neutral_market_is_possible(seed: int, edge: float, drift: float) -> None:
+    """Check 62; a simple return of -100 % or less would be no price."""
+    market = simulated_market(60, 8, seed=seed, edge=edge, drift_sharpe=drift, neutral="mean")
+    assert (market.low > 0).all()
+    assert np.isfinite(market.high).all()
+    assert (market.high >= np.maximum(market.open, market.close)).all()
+    assert (market.low <= np.minimum(market.open, market.close)).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,6 +278,10 @@ def test_a_seed_is_a_market() -> None:
         ({"sessions": 50, "names": 10, "edge": 0.9}, "was 0.9"),
         ({"sessions": 50, "names": 10, "edge": float("nan")}, "was nan"),
         ({"sessions": 50, "names": 10, "sectors": 0}, "sectors; was 0"),
+        ({"sessions": 50, "names": 10, "drift_sharpe": float("nan")}, "was nan"),
+        ({"sessions": 50, "names": 10, "neutral": "means"}, "Did you mean `mean`"),
+        ({"sessions": 50, "names": 10, "persistence": 1.0}, "was 1.0"),
+        ({"sessions": 50, "names": 10, "signal_sessions": 1}, "was 1"),
     ],
 )
 def test_impossible_markets_are_refused(arguments: dict[str, float], message: str) -> None:
