@@ -84,9 +84,8 @@ def adaptive_intervals(
         rose to 1: an empty interval), ``covered`` and ``adaptive_covered`` (null where the outcome is not known).
     """
     rows, starts = _in_time(frame, calibration)
-    scale = (
-        rows["difficulty"].cast(pl.Float64).to_numpy() if calibration.difficulty is not None else np.ones(rows.height)
-    )
+    scaled = calibration.difficulty is not None
+    scale = rows["difficulty"].cast(pl.Float64).to_numpy() if scaled else np.ones(rows.height)
     centre = rows["predicted"].cast(pl.Float64).to_numpy()
     outcome = rows["observed"].cast(pl.Float64).fill_null(math.nan).to_numpy()
     strange = np.abs(outcome - centre) / scale
