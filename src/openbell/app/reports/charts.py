@@ -108,8 +108,8 @@ def year_axis(axes: Axes) -> None:
     axes.margins(x=0.01)
 
 
-def percent_axis(axes: Axes, digits: int = 0) -> None:
-    """Fractions along the side, written as percentages."""
+def percent_axis(axes: Axes, digits: int | None = None) -> None:
+    """Fractions along the side, written as percentages; by default with the digits that their range needs."""
     from matplotlib.ticker import PercentFormatter
 
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=digits))

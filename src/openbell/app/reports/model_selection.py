@@ -108,7 +108,7 @@ def _charts(of: Board) -> dict[str, Any]:
     contest = of.contest
     made: dict[str, Any] = {
         "growth": charts.growth_chart(contest.equity, drawn(of), key="top"),
-        "underwater": charts.underwater_chart(contest.equity, drawn(of), key="top"),
+        "underwater": _underwater(of),
         "coverage": {
             model: charts.coverage_chart(part, f"{at}")
             for at, ((model,), part) in enumerate(contest.calibration.group_by("model", maintain_order=True))
@@ -117,6 +117,14 @@ def _charts(of: Board) -> dict[str, Any]:
     if tables.costs(of)["rows"]:
         made["costs"] = charts.cost_chart(contest.costs, of.top)
     return made
+
+
+def _underwater(of: Board) -> str:
+    """The leader's drawdown in the colour that the legend gives it; without a leader, equal weight's."""
+    equity, leader = of.contest.equity, of.leader
+    if leader is None:
+        return charts.underwater_chart(equity, BASELINE, [BENCHMARK], key="top")
+    return charts.underwater_chart(equity, leader, [BASELINE, BENCHMARK], key="top", at=of.top.index(leader))
 
 
 def context(of: Board) -> dict[str, Any]:

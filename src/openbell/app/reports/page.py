@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 NOTHING = "–"
 
@@ -36,6 +38,13 @@ def plainly(value: float | None) -> str:
 def chance(value: float | None) -> str:
     """A p-value; below a thousandth only that is said."""
     return NOTHING if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def breakable(text: str) -> Markup:
+    """A name that a narrow column may break after its joints, and nowhere else; copied text stays whole."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([+_])", r"\1<wbr>", str(escape(text))))
 
 
 def measure(value: float | None, unit: str, *, sign: bool = False) -> str:
@@ -68,7 +77,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     pages.filters.update(percent=percent, number=number, usd=usd, measure=measure, place=place)
-    pages.filters.update(plainly=plainly, chance=chance)
+    pages.filters.update(plainly=plainly, chance=chance, breakable=breakable)
     return pages
 
 

@@ -80,14 +80,15 @@ def growth_chart(equity: pl.DataFrame, names: Sequence[str], *, key: str, logari
     return _coloured(svg_chart(f"{key}-growth", title, draw, _SIZE))
 
 
-def underwater_chart(equity: pl.DataFrame, names: Sequence[str], *, key: str) -> str:
-    """Fall of each curve from its highest mark so far; the first one filled."""
+def underwater_chart(equity: pl.DataFrame, name: str, references: Sequence[str], *, key: str, at: int = 0) -> str:
+    """Fall from the highest mark so far of one curve, filled, before the references; `at` is its place in a legend."""
     dates = equity["session"].to_numpy()
+    lines = [(name, (_LINES.get(name) or (series_colour(at), "-", 1.8))), *_each(references)]
 
     def draw(axes: Axes) -> None:
-        for at, (name, (colour, line, width)) in reversed(list(enumerate(_each(names)))):
-            fall = drawdowns(equity[name].to_numpy())
-            if at == 0:
+        for each, (colour, line, width) in reversed(lines):
+            fall = drawdowns(equity[each].to_numpy())
+            if each == name:
                 axes.fill_between(dates, fall, 0.0, color=colour, alpha=0.18, linewidth=0)
             axes.plot(dates, fall, color=colour, linestyle=line, linewidth=0.8 * width)  # type: ignore[arg-type]
         percent_axis(axes)
@@ -108,7 +109,7 @@ def cost_chart(costs: pl.DataFrame, names: Sequence[str]) -> str:
         axes.axhline(0.0, color=INK, linewidth=0.9)
         axes.set_xticks(sorted(costs["cost_bp"].unique().to_list()))
         axes.set_xlabel("bp on every trade")
-        percent_axis(axes, 1)
+        percent_axis(axes)
 
     return _coloured(svg_chart("costs", "Active return over costs", draw, (6.4, 3.2)))
 
@@ -178,6 +179,6 @@ def distribution_chart(r: np.ndarray, *, value_at_risk: float, expected_shortfal
         axes.axvline(0.0, color=MUTED, linewidth=0.9)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
         axes.set_ylabel("sessions")
-        axes.legend(loc="upper left", handlelength=2.2, borderaxespad=0.2)
+        axes.legend(loc="upper right", handlelength=2.2, borderaxespad=0.2)
 
     return svg_chart("distribution", "Distribution of daily returns", draw, (6.4, 3.2))
