@@ -17,9 +17,9 @@ ALPHA = 0.01
 NAMES, YEARS = 60, 4.0
 #: Reduced sizes: what a training of 60 names over 4 years needs.
 PARAMETERS = {
-    "random_forest": {"trees": 30, "max_depth": 5, "row_share": 0.3},
-    "xgboost": {"trees": 40, "max_depth": 3},
-    "lightgbm": {"trees": 40, "leaves": 8},
+    "random_forest": {"n_estimators": 30, "max_depth": 5, "max_samples": 0.3},
+    "xgboost": {"n_estimators": 40, "max_depth": 3},
+    "lightgbm": {"n_estimators": 40, "num_leaves": 8},
 }
 
 

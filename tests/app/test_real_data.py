@@ -30,7 +30,7 @@ min_train_sessions = 252
 stride = 20
 replications = 1000
 [models.lightgbm]
-trees = 30
+n_estimators = 30
 """
 
 

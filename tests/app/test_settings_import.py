@@ -70,7 +70,7 @@ def test_the_request_as_written_imports_whole(tmp_path, request_yaml, catalogue)
     out.write_text(toml, encoding="utf-8")
     settings = load(catalogue, file=out, environ={}, cwd=tmp_path)
     assert settings.safety["position_cap"]["max_position_pct"] == 0.15
-    assert settings.models["lightgbm"]["leaves"] == 31
+    assert settings.models["lightgbm"]["num_leaves"] == 31
     assert settings.tournament.candidates == ("xgboost", "xgboost_tuned", "random_forest", "lightgbm", "ensemble")
     assert len(report.lines()) == len(reported)
 

@@ -13,6 +13,7 @@ from constraints_of_outputs import positions
 from openbell.app.daily import run_stocks
 from openbell.app.data import take_in
 from openbell.app.home import Home
+from openbell.app.promotion import promote
 from openbell.app.training import Trained, train_stocks
 from openbell.market.batch import Batch
 from openbell.market.providers.generated import generated
@@ -33,7 +34,7 @@ stride = 10
 replications = 1000
 jobs = 1
 [models.lightgbm]
-trees = 20
+n_estimators = 20
 """
 
 
@@ -58,20 +59,28 @@ def opened(path: Path, *sets: str) -> Home:
 
 def close(home: Home) -> None:
     """Give back what a home holds open, as the end of a process would."""
-    if "journal" in vars(home):
-        home.journal.close()
+    for each in ("journal", "trials"):
+        if each in vars(home):
+            getattr(home, each).close()
 
 
 def build(path: Path, batch: Batch) -> Tiny:
-    """Import `batch` into a fresh home and train before its last sessions."""
+    """Import `batch` into a fresh home, train before its last sessions, and promote what survived, if anything did."""
     path.mkdir(parents=True)
     (path / "openbell.toml").write_text(SETTINGS)
     home = opened(path)
     take_in(home, batch)
     trained_on = home.sessions.shift(home.stored[1], -LIVE_SESSIONS)
     trained = train_stocks(home, trained_on)
+    promoted(home, trained, trained_on)
     close(home)
     return Tiny(path, trained_on, trained)
+
+
+def promoted(home: Home, trained: Trained, session: dt.date) -> None:
+    """Put what survived in office by hand: a tournament would take minutes."""
+    if trained.champion is not None:
+        promote(home, trained.champion, reason="The tests need a view", session=session)
 
 
 def copied(tiny: Tiny, to: Path) -> Path:

@@ -18,7 +18,7 @@ from openbell.core.view import View
 from openbell.labels.forward import forward_rank
 from openbell.models.lightgbm import lightgbm
 from openbell.models.naive import naive
-from openbell.models.ridge import ridge
+from openbell.models.linear import ridge
 from openbell.quant.expressions import close, high, low, raw_close
 from openbell.research import training as room
 from openbell.research.forecasting import forecast, no_view
@@ -71,7 +71,7 @@ SETTINGS = TrainSettings(
     replications=1000,
     jobs=1,
     parameters={
-        "lightgbm": {"trees": 5, "min_leaf_rows": 20},
+        "lightgbm": {"n_estimators": 5, "min_child_samples": 20},
         "ridge": {"alpha": 10.0},
         "naive": {"column": "three_days"},
     },
@@ -192,7 +192,7 @@ def test_the_plan_names_everything_that_could_be_tuned(tmp_path: Path):
         {"settings": dataclasses.replace(SETTINGS, parameters={}, seed=1)},
         {"settings": dataclasses.replace(SETTINGS, parameters={"ridge": {"alpha": 11.0}})},
         {"features": FEATURES[:2]},
-        {"models": MODELS[1:], "settings": dataclasses.replace(SETTINGS, parameters={"lightgbm": {"trees": 2}})},
+        {"models": MODELS[1:], "settings": dataclasses.replace(SETTINGS, parameters={"lightgbm": {"n_estimators": 2}})},
         {"at": AT - 5},
     ]
     plans = {trained(EDGE, tmp_path / str(at), **{**plain, **change}).plan for at, change in enumerate(changes)}

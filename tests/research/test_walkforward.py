@@ -19,7 +19,7 @@ from openbell.core.errors import BadInput, FeatureUnavailable, LeakFound
 from openbell.core.types import Panel
 from openbell.models.lightgbm import lightgbm
 from openbell.models.naive import naive
-from openbell.models.ridge import ridge
+from openbell.models.linear import ridge
 from openbell.research import walkforward
 from openbell.research.champion import choose, rank_ics
 from openbell.research.folds import check_fold, folds_over, train_rows
@@ -188,7 +188,7 @@ def test_burning_the_future_changes_no_score():
     )
     other = Panel(burnt, clean.features, clean.labels, "burnt")
     models = [*ridge, *lightgbm]
-    small = {"lightgbm": {"trees": 5}}
+    small = {"lightgbm": {"n_estimators": 5}}
     one, two = (walked(each, models=models, parameters=small).scores for each in (clean, other))
     before = pl.col("session") < days(120)[80]
     assert one.filter(before).select("ridge", "lightgbm").equals(two.filter(before).select("ridge", "lightgbm"))
@@ -227,7 +227,7 @@ def test_a_planted_edge_is_found():
 
 def test_threads_do_not_change_the_scores():
     models = [*naive, *ridge, *lightgbm]
-    one, two = (walked(models=models, parameters={"lightgbm": {"trees": 5}}, jobs=jobs).scores for jobs in (1, 3))
+    one, two = (walked(models=models, parameters={"lightgbm": {"n_estimators": 5}}, jobs=jobs).scores for jobs in (1, 3))
     assert one.equals(two)
 
 

@@ -170,7 +170,7 @@ KEYS: Mapping[str, Ours | Holds | Left] = MappingProxyType(
         "modeling.lightgbm_params.objective": Holds("regression", "The label is a rank or a return."),
         "modeling.lightgbm_params.metric": Left("Candidates are judged by their rank IC out of sample, not by rmse."),
         "modeling.lightgbm_params.boosting_type": Holds("gbdt", "The one kind of boosting used."),
-        "modeling.lightgbm_params.num_leaves": Ours("models.lightgbm.leaves"),
+        "modeling.lightgbm_params.num_leaves": Ours("models.lightgbm.num_leaves"),
         "modeling.lightgbm_params.learning_rate": Ours("models.lightgbm.learning_rate"),
         "modeling.lightgbm_params.feature_fraction": Ours("models.lightgbm.colsample_bytree"),
         "modeling.lightgbm_params.bagging_fraction": Ours("models.lightgbm.subsample"),

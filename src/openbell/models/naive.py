@@ -23,8 +23,8 @@ def _one_column() -> type[Any]:
         def __init__(self, column: str = "momentum_12_1") -> None:
             self.column = column
 
-        def fit(self, x: Any, y: Any, *, names: tuple[str, ...]) -> OneColumn:
-            """Find the column among `names`; nothing is estimated."""
+        def fit(self, x: Any, y: Any, sample_weight: Any = None, *, names: tuple[str, ...]) -> OneColumn:
+            """Find the column among `names`; nothing is estimated, so weights change nothing."""
             validate_data(self, x, y, ensure_all_finite="allow-nan")
             if self.column not in names:
                 raise FeatureUnavailable(

@@ -6,10 +6,11 @@ from typing import Any
 
 from openbell.core.declare import model
 
+#: S2.35.
 _SEARCH = {
     "max_depth": {"low": 3, "high": 10},
     "learning_rate": {"low": 1e-3, "high": 0.3, "log": True},
-    "trees": {"low": 100, "high": 1000},
+    "n_estimators": {"low": 100, "high": 1000},
     "min_child_weight": {"low": 1.0, "high": 10.0},
     "subsample": {"low": 0.6, "high": 1.0},
     "colsample_bytree": {"low": 0.6, "high": 1.0},
@@ -20,7 +21,7 @@ _SEARCH = {
 @model(search=_SEARCH, handles_missing=True)
 def xgboost(
     *,
-    trees: int = 100,
+    n_estimators: int = 100,
     max_depth: int = 4,
     learning_rate: float = 0.05,
     min_child_weight: float = 10.0,
@@ -38,7 +39,7 @@ def xgboost(
     from xgboost import XGBRegressor
 
     return XGBRegressor(
-        n_estimators=trees,
+        n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
         min_child_weight=min_child_weight,
@@ -48,6 +49,43 @@ def xgboost(
         random_state=seed,
         tree_method="hist",
         max_bin=64,
+        n_jobs=1,
+        verbosity=0,
+    )
+
+
+@model(search=_SEARCH, handles_missing=True, task="classification")
+def xgboost_classifier(
+    *,
+    n_estimators: int = 100,
+    max_depth: int = 6,
+    learning_rate: float = 0.1,
+    min_child_weight: float = 1.0,
+    subsample: float = 0.8,
+    colsample_bytree: float = 0.8,
+    gamma: float = 0.0,
+    seed: int = 42,
+) -> Any:
+    """XGBoost for classes (S3.09): ``multi:softprob`` for three and more, its two-class form for two.
+
+    A missing value takes the branch that the training rows chose.
+
+    References
+    ----------
+    Chen and Guestrin (2016), KDD, 785-794.
+    """
+    from xgboost import XGBClassifier
+
+    return XGBClassifier(
+        n_estimators=n_estimators,
+        max_depth=max_depth,
+        learning_rate=learning_rate,
+        min_child_weight=min_child_weight,
+        subsample=subsample,
+        colsample_bytree=colsample_bytree,
+        gamma=gamma,
+        random_state=seed,
+        tree_method="hist",
         n_jobs=1,
         verbosity=0,
     )

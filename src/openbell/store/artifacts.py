@@ -18,13 +18,14 @@ import polars as pl
 
 from openbell.core.errors import BadInput, IntegrityBroken, StorageFailed, nearest
 from openbell.core.hashing import canonical_json, digest
-from openbell.store.formats import FORMATS, format_of
+from openbell.store.formats import Decoders, read, write
+from openbell.store.predictors import is_sequential, outputs
 
 MANIFEST = "manifest.json"
 #: Rows scored at once: their matrix and the library's copies of it stay small beside the panel.
 ROWS_AT_ONCE = 65_536
 
-_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "skops")
+_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "torch", "skops")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,9 @@ class FittedModel:
     Attributes
     ----------
     name : of the candidate. features : its columns, in the order they were fitted.
-    predictor : what predicts: a LightGBM ``Booster``, an ``XGBRegressor``, a scikit-learn estimator or `OneColumn`.
+    predictor : what predicts: a LightGBM ``Booster``, an estimator of another library, or of `store.predictors`.
     handles_missing : whether NaN may reach it. meta : what it was made of, canonical JSON types only.
+    classes : of a classifier, ascending; empty for a regression.
     """
 
     name: str
@@ -43,24 +45,74 @@ class FittedModel:
     predictor: Any
     handles_missing: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[float, ...] = ()
 
-    def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        """Scores of the rows of `frame`, shape (n,), Float64; NaN where the model abstains.
+    @property
+    def sequential(self) -> bool:
+        """Whether it reads the rows of a symbol in their order, and so must be told their keys."""
+        return is_sequential(self.predictor)
 
-        The columns are matched by name and may stand in any order; a missing or an additional one is refused, as is
-        an infinite value, and a missing value where the model does not handle it.
+    def predict(self, frame: pl.DataFrame, keys: pl.DataFrame | None = None) -> np.ndarray:
+        """Scores of the rows of `frame`, or the class of the largest probability (of equals the first), shape (n,).
+
+        Float64, NaN where the model abstains. The columns are matched by name and may stand in any order; a missing or
+        an additional one is refused, as is an infinite value, and a missing value where the model does not handle it.
+
+        Parameters
+        ----------
+        keys : columns ``session`` and ``symbol`` of the same rows, for a model that reads sequences: the rows before
+            those that are wanted must then be among them, or it abstains on these.
         """
-        starts = range(0, max(frame.height, 1), ROWS_AT_ONCE)
-        scores = np.concatenate([self._scores(frame[start : start + ROWS_AT_ONCE]) for start in starts])
+        if self.classes:
+            probabilities = self.predict_proba(frame, keys)
+            said = np.isfinite(probabilities).all(axis=1)
+            likeliest = np.where(said[:, None], probabilities, 0.0).argmax(axis=1)
+            return np.where(said, np.asarray(self.classes, dtype=np.float64)[likeliest], np.nan)
+        scores = self._outputs(frame, keys)
         if np.isinf(scores).any():
             raise BadInput(f"The model `{self.name}` scored {int(np.isinf(scores).sum())} rows as infinite.")
         return scores
 
-    def _scores(self, frame: pl.DataFrame) -> np.ndarray:
+    def predict_proba(self, frame: pl.DataFrame, keys: pl.DataFrame | None = None) -> np.ndarray:
+        """Probabilities of `classes`, shape (n, classes), Float64; rows of NaN where the model abstains."""
+        if not self.classes:
+            raise BadInput(f"The model `{self.name}` is a regression; it has scores (`predict`) and no probabilities.")
+        probabilities = self._outputs(frame, keys)
+        wrong = (probabilities < 0) | (probabilities > 1 + 1e-6) | np.isinf(probabilities)
+        if wrong.any():
+            raise BadInput(f"The model `{self.name}` gave {int(wrong.sum())} numbers that are no probabilities.")
+        return probabilities
+
+    def _outputs(self, frame: pl.DataFrame, keys: pl.DataFrame | None) -> np.ndarray:
+        if self.sequential:  # a sequence must not be cut between two parts
+            t, symbol = key_columns(keys, frame.height, self.name)
+            return self._part(frame, t=t, symbol=symbol)
+        starts = range(0, max(frame.height, 1), ROWS_AT_ONCE)
+        return np.concatenate([self._part(frame[start : start + ROWS_AT_ONCE]) for start in starts])
+
+    def _part(self, frame: pl.DataFrame, **where: np.ndarray) -> np.ndarray:
         matrix = feature_matrix(frame, self.features, handles_missing=self.handles_missing, model=self.name)
         if not len(matrix):
-            return np.empty(0)
-        return np.asarray(self.predictor.predict(matrix), dtype=np.float64).reshape(-1)
+            return np.empty((0, len(self.classes))) if self.classes else np.empty(0)
+        return outputs(self.predictor, matrix, len(self.classes), **where)
+
+
+def key_columns(keys: pl.DataFrame | None, rows: int, model: str) -> tuple[np.ndarray, np.ndarray]:
+    """``session`` (days) and ``symbol`` of each of `rows` rows; a sequence is refused without them."""
+    missing = [name for name in ("session", "symbol") if keys is None or name not in keys.columns]
+    if keys is None or missing:
+        raise BadInput(
+            f"The model `{model}` reads the rows of a symbol in their order and needs `keys` with the columns "
+            f"`session` and `symbol`; missing: {', '.join(missing)}."
+        )
+    if keys.height != rows:
+        raise BadInput(
+            f"The keys of `{model}` have {keys.height} rows, its features {rows}; they must be the same rows."
+        )
+    empty = [name for name in ("session", "symbol") if keys[name].null_count()]
+    if empty:
+        raise BadInput(f"The keys of `{model}` need a `{empty[0]}` on every row; some have none.")
+    return keys["session"].to_numpy(), keys["symbol"].to_numpy()
 
 
 def feature_matrix(frame: pl.DataFrame, features: tuple[str, ...], *, handles_missing: bool, model: str) -> np.ndarray:
@@ -105,33 +157,38 @@ def save_model(model: FittedModel, folder: Path) -> str:
     Raises
     ------
     BadInput
-        Where the predictor has no safe format. StorageFailed: where the folder cannot be written, or already holds
-        another model; a model is never overwritten.
+        Where the predictor has no safe format, or is not fitted. StorageFailed: where the folder cannot be written, or
+        already holds another model; a model is never overwritten.
     """
-    kind = format_of(model.predictor)
-    name, save, _ = FORMATS[kind]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            save(model.predictor, draft / name)
             manifest = {
                 "name": model.name,
-                "format": kind,
+                "format": write(model.predictor, draft),
                 "features": list(model.features),
                 "handles_missing": model.handles_missing,
                 "meta": dict(model.meta),
+                "classes": list(model.classes),
                 "versions": _versions(),
-                "files": {name: _sha256(draft / name)},
+                "files": {name: _sha256(draft / name) for name in _files(draft)},
             }
-            text = canonical_json(manifest)
-            (draft / MANIFEST).write_text(text, encoding="utf-8")
-            _sync(draft / name, draft / MANIFEST)
+            (draft / MANIFEST).write_text(canonical_json(manifest), encoding="utf-8")
+            _sync(*(draft / name for name in _files(draft)), draft / MANIFEST)
             return _put(draft, folder, digest(manifest))
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as failure:
         raise StorageFailed(f"The model `{model.name}` cannot be written to {folder}: {failure}.") from failure
+
+
+def _files(folder: Path) -> list[str]:
+    """Every file below `folder` but its own manifest, as relative POSIX paths in order."""
+    found = (
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()
+    )
+    return sorted(name for name in found if name != MANIFEST)
 
 
 def _sync(*paths: Path) -> None:
@@ -155,7 +212,7 @@ def _put(draft: Path, folder: Path, manifest_hash: str) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of the model in `folder`, after every file was checked against its hash."""
+    """The manifest of the model in `folder`, after every file below it was checked against its hash."""
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -164,8 +221,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise IntegrityBroken(f"The model in {folder} has no {MANIFEST}. Train again, or restore a backup.") from None
     except (ValueError, KeyError, TypeError) as failure:
         raise IntegrityBroken(f"{path} is not a manifest: {failure}. Train again, or restore a backup.") from failure
-    if set(files) != {each.name for each in folder.iterdir() if each.name != MANIFEST}:
-        raise IntegrityBroken(f"The files in {folder} are not those of its manifest ({', '.join(sorted(files))}).")
+    there = _files(folder)
+    missing, extra = sorted(set(files) - set(there)), sorted(set(there) - set(files))
+    if missing or extra:
+        raise IntegrityBroken(
+            f"The files in {folder} are not those of its manifest; missing: {', '.join(missing) or 'none'}; not in it: "
+            f"{', '.join(extra) or 'none'}. Train again, or restore a backup."
+        )
     for name, expected in files.items():
         found = _sha256(folder / name)
         if found != expected:
@@ -181,21 +243,22 @@ def manifest_digest(folder: Path) -> str:
     return digest(read_manifest(folder))
 
 
-def load_model(folder: Path, *, manifest_hash: str | None = None) -> FittedModel:
-    """The model in `folder`, its files checked against the manifest and the manifest against `manifest_hash`."""
+def load_model(folder: Path, *, manifest_hash: str | None = None, decoders: Decoders | None = None) -> FittedModel:
+    """The model in `folder`, its files checked against the manifest and the manifest against `manifest_hash`.
+
+    `decoders` make what this room does not know, networks and calibrators (see `research.fitting.load_fitted`).
+    """
     manifest = read_manifest(folder)
     if manifest_hash is not None and digest(manifest) != manifest_hash:
         raise IntegrityBroken(
             f"The manifest in {folder} is not the registered one: its hash is {digest(manifest)[:12]}…, "
             f"registered was {manifest_hash[:12]}…."
         )
-    if manifest.get("format") not in FORMATS:
-        raise IntegrityBroken(f"{folder} names the format {manifest.get('format')!r}, which is not one of ours.")
-    name, _, load = FORMATS[manifest["format"]]
     return FittedModel(
         name=manifest["name"],
         features=tuple(manifest["features"]),
-        predictor=load(folder / name),
+        predictor=read(manifest.get("format"), folder, decoders or {}),
         handles_missing=manifest["handles_missing"],
         meta=manifest["meta"],
+        classes=tuple(manifest.get("classes", ())),
     )
