@@ -18,7 +18,7 @@ from openbell.research.fitting import fit
 from openbell.research.folds import train_rows
 from openbell.research.panel import Progress
 from openbell.research.walkforward import Members, Parameters, in_parallel
-from openbell.store.artifacts import load_model, manifest_digest, save_model
+from openbell.store.artifacts import manifest_digest, save_model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +40,7 @@ def final_fits(
     as_of: dt.datetime,
     dated: pl.DataFrame,
     stride: int,
+    train_first: dt.date | None = None,
     folder: Path,
     plan: Mapping[str, Any],
     ledger: Container[str],
@@ -51,11 +52,11 @@ def final_fits(
 ) -> tuple[Candidate, ...]:
     """Every candidate on all rows whose label is known at `as_of`, saved; one that is saved already is kept.
 
-    `left_out` says why a candidate abstained or failed: it is not fitted again.
+    `train_first` is the earliest decision session trained on; `left_out` says why a candidate abstained or failed: it is not fitted again.
     """
     keys = panel.frame.select("session", label.name, f"{label.name}_known_at")
     keys = keys.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
-    kept = keys.select(train_rows(label.name, as_of, stride).fill_null(False)).to_series()
+    kept = keys.select(train_rows(label.name, as_of, stride, train_first).fill_null(False)).to_series()
     rows = panel.frame.filter(kept)
     meta = {
         "desk": plan["desk"],
@@ -77,7 +78,6 @@ def final_fits(
             return Candidate(model.name, None, None, used, left_out[model.name])
         target = folder / model.name
         if target.exists():
-            load_model(target)
             return Candidate(model.name, target, manifest_digest(target), used)
         fitted = fit(
             model,
@@ -85,7 +85,7 @@ def final_fits(
             rows[label.name].to_numpy(),
             given,
             ledger=ledger,
-            keys=rows.select("session", "symbol"),
+            keys=rows.select("session", "symbol", pl.col(f"{label.name}_known_at").alias("known_at")),
             members=members.get(model.name, ()),
         )
         named = replace(fitted, meta={**fitted.meta, **meta})

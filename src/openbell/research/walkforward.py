@@ -32,6 +32,10 @@ Parameters = Mapping[str, Mapping[str, Any]]
 Members = Mapping[str, Sequence[tuple[Model, Mapping[str, Any]]]]
 
 
+#: Scores of a blend, shape (n,), from those of its members, shape (k, n).
+Combine = Callable[[np.ndarray], np.ndarray]
+
+
 class Examine(Protocol):
     """What is looked at in each fitted model on its own test rows; `name` enters the hash of what is kept."""
 
@@ -147,12 +151,20 @@ def walk_forward(
     rows = [_fold_rows(keys, label, fold, stride) for fold in folds]
     table = pl.DataFrame([_described(keys, label, fold, *each) for fold, each in zip(folds, rows, strict=True)])
     work = _Work(panel, label, stride, keys, ledger, parameters or {}, members or {}, keep_going, examine, cache)
-    tasks = [(model, fold, *each) for fold, each in zip(folds, rows, strict=True) for model in models]
-    results = in_parallel(work.score, tasks, jobs, progress, lambda task: f"{task[0].name}, fold {task[1].number}")
-    by_model = {
-        model.name: [result for task, result in zip(tasks, results, strict=True) if task[0] is model]
+    blends = _blends(models, work.parameters, work.members)
+    tasks = [
+        (model, fold, *each)
+        for fold, each in zip(folds, rows, strict=True)
         for model in models
-    }
+        if model.name not in blends
+    ]
+    results = in_parallel(work.score, tasks, jobs, progress, lambda task: f"{task[0].name}, fold {task[1].number}")
+    scored = {(task[0].name, task[1].number): result for task, result in zip(tasks, results, strict=True)}
+    for name, combine in blends.items():
+        made_of = [each.name for each, _ in work.members[name]]
+        for fold in folds:
+            scored[name, fold.number] = _blended(combine, [scored[each, fold.number] for each in made_of])
+    by_model = {model.name: [scored[model.name, fold.number] for fold in folds] for model in models}
     tests = [test for _, test in rows]
     columns = [
         pl.Series(name, np.concatenate([_or_missing(each, len(test)) for each, test in zip(own, tests, strict=True)]))
@@ -231,9 +243,14 @@ class _Work:
             self.keys[self.label].gather(train).cast(pl.Float64).to_numpy(),
             self._given(model),
             ledger=self.ledger,
-            keys=self.keys[train].select("session", "symbol") if _needs_keys(model) else None,
+            keys=self._ordering(train) if _needs_keys(model) else None,
             members=self.members.get(model.name, ()),
         )
+
+    def _ordering(self, rows: np.ndarray) -> pl.DataFrame:
+        """What orders rows, and when each label was known: inner folds are purged by it."""
+        known_at = pl.col(f"{self.label}_known_at").alias("known_at")
+        return self.keys[rows].select("session", "symbol", known_at)
 
     def _scores(self, model: Model, fitted: FittedModel, test: np.ndarray) -> np.ndarray:
         features = self.panel.frame.select(self.panel.features)
@@ -262,6 +279,26 @@ class _Work:
             if (model.name, fold.number) in self.found and model.name not in failed
         ]
         return pl.concat(frames) if frames else None
+
+
+def _blends(models: Sequence[Model], parameters: Parameters, members: Members) -> dict[str, Combine]:
+    """How the blends are made whose members all meet with the very parameters they have in them: no fit is needed."""
+    met = {model.name: dict(parameters.get(model.name, {})) for model in models}
+    found = {}
+    for model in models:
+        made_of = members.get(model.name, ())
+        if made_of and all(met.get(each.name) == dict(own) for each, own in made_of):
+            names = [(each.name, None) for each, _ in made_of]
+            combine = getattr(model.build(**parameters.get(model.name, {}), members=names), "combine", None)
+            if combine is not None and model.task == "regression":
+                found[model.name] = combine
+    return found
+
+
+def _blended(combine: Combine, scored: Sequence[np.ndarray | str | Failure]) -> np.ndarray | str | Failure:
+    """The blend of the members' scores; where one has none, its reason is the blend's."""
+    missing = [each for each in scored if not isinstance(each, np.ndarray)]
+    return missing[0] if missing else combine(np.stack([each for each in scored if isinstance(each, np.ndarray)]))
 
 
 def _needs_keys(model: Model) -> bool:
