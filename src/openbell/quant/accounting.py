@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openbell.core.errors import BadInput
-from openbell.quant.costs import trade_costs, turnover
+from openbell.quant.costs import cost_rate
 
-#: Rounds of the fixed point "target weights of what is left after costs"; each gains over three digits.
-_ROUNDS = 50
+if TYPE_CHECKING:
+    from openbell.quant.accounting_kernel import Book, Log, Plan, Terms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,15 +103,68 @@ class Account:
         return float(sum(each.cost_usd for each in self.rebalances))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Accounts:
+    """Many portfolios through the same sessions.
+
+    Attributes
+    ----------
+    capital_usd : value of each at the close before the first session.
+    equity_usd, cash_usd : at each close, shape (k, n).
+    traded : where weights were given and not held, shape (k, r). turnover : one-sided (S2.09), 0 where held, (k, r).
+    cost_usd : commission, half-spread and impact of each rebalance, (k, r).
+    unfilled : targets without a price to trade at, (k, r). without_impact : trades whose volatility or volume was
+        unknown, so that they paid no impact though it was asked for, (k, r).
+    carried : position-days marked at an older price, (k,). vanished : (portfolio, row, column) of each holding that
+        was turned into cash because its price was missing for too long.
+    """
+
+    capital_usd: float
+    equity_usd: np.ndarray
+    cash_usd: np.ndarray
+    traded: np.ndarray
+    turnover: np.ndarray
+    cost_usd: np.ndarray
+    unfilled: np.ndarray
+    without_impact: np.ndarray
+    carried: np.ndarray
+    vanished: tuple[tuple[int, int, int], ...]
+
+    @property
+    def curve_usd(self) -> np.ndarray:
+        """Capital, then the value at each close, shape (k, n + 1)."""
+        return np.concatenate([np.full((len(self.equity_usd), 1), self.capital_usd), self.equity_usd], axis=1)
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Simple return of each session, costs included, shape (k, n)."""
+        curve = self.curve_usd
+        return np.asarray(curve[:, 1:] / curve[:, :-1] - 1.0)
+
+    @property
+    def turnovers(self) -> np.ndarray:
+        """Turnover of each rebalance, NaN where it held what was held, shape (k, r)."""
+        return np.where(self.traded, self.turnover, np.nan)
+
+
 def fixed_targets(by_row: Mapping[int, np.ndarray]) -> Targets:
     """Targets known beforehand, by session row."""
     return lambda holdings: by_row.get(holdings.row)
 
 
+def _locked(values: np.ndarray) -> np.ndarray:
+    """`values` as the kernel takes them: contiguous and read-only, whatever they were, so that it is compiled once."""
+    view = np.ascontiguousarray(values, dtype=np.float64).view()
+    view.flags.writeable = False
+    return view
+
+
 def _checked_prices(name: str, prices: np.ndarray) -> np.ndarray:
-    matrix = np.asarray(prices, dtype=np.float64)
-    if matrix.ndim != 2:
-        raise BadInput(f"`{name}` must have the shape (sessions, names); it had {matrix.ndim} dimension(s).")
+    matrix = _locked(prices)
+    if np.ndim(prices) != 2:
+        raise BadInput(f"`{name}` must have the shape (sessions, names); it had {np.ndim(prices)} dimension(s).")
+    if not matrix.shape[1]:
+        raise BadInput(f"`{name}` must hold the prices of at least 1 name; it held none.")
     wrong = np.isinf(matrix) | (matrix <= 0)
     if wrong.any():
         row, column = (int(each) for each in np.argwhere(wrong)[0])
@@ -120,90 +175,188 @@ def _checked_prices(name: str, prices: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _checked_weights(weights: np.ndarray, names: int, row: int) -> np.ndarray:
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (names,) or not np.isfinite(array).all():
-        raise BadInput(f"The targets of row {row} must be {names} finite weights; their shape was {array.shape}.")
-    if array.min(initial=0.0) < 0.0 or array.sum() > 1.0 + 1e-9:
+def _terms(
+    closes: np.ndarray,
+    opens: np.ndarray | None,
+    commission_bp: float,
+    slippage_bp: float,
+    impact: float,
+    cash_return: float | np.ndarray,
+    staleness_sessions: int,
+    delisting_return: float,
+) -> Terms:
+    """What all portfolios share, checked."""
+    from openbell.quant.accounting_kernel import Terms
+
+    marks = _checked_prices("closes", closes)
+    fills = marks if opens is None else _checked_prices("opens", opens)
+    if fills.shape != marks.shape:
+        raise BadInput(f"`opens` and `closes` must have one shape; they had {fills.shape} and {marks.shape}.")
+    if np.shape(cash_return) not in {(), (len(marks),)}:
         raise BadInput(
-            f"The targets of row {row} must be 0 or more and sum to at most 1, the rest being cash; the smallest was "
-            f"{array.min():.6g} and the sum {array.sum():.6g}."
+            f"`cash_return` must be one number or one for each of the {len(marks)} sessions; its shape was "
+            f"{np.shape(cash_return)}."
         )
-    return array
-
-
-@dataclass(slots=True)
-class _State:
-    """What changes from session to session. `price` is the last price seen, `stale` the closes missed since."""
-
-    units: np.ndarray
-    price: np.ndarray
-    stale: np.ndarray
-    cash: float
-
-    def notional(self) -> np.ndarray:
-        return np.where(self.units > 0, self.units * self.price, 0.0)
-
-    def see(self, prices: np.ndarray) -> None:
-        np.copyto(self.price, prices, where=~np.isnan(prices))
-
-
-def _after_costs(
-    weights: np.ndarray, held: np.ndarray, cash: float, tradable: np.ndarray, costs: Callable[[float], float]
-) -> tuple[np.ndarray, float]:
-    """Notionals after the trade and its cost: target weights of the value that is left once it is paid.
-
-    What cannot be traded stays; the other targets shrink together if cash would not be enough for them.
-    """
-    before = cash + float(held.sum())
-    frozen = float(held[~tradable].sum())
-    wanted = np.where(tradable, weights, 0.0)
-    total = float(wanted.sum())
-    cost = 0.0
-    for _ in range(_ROUNDS):
-        left = before - cost
-        scale = max(min(left, (left - frozen) / total), 0.0) if total > 0 else 0.0
-        notional = np.where(tradable, wanted * scale, held)
-        paid = costs(float(np.abs(notional - held).sum()))
-        if abs(paid - cost) <= 1e-15 * before:
-            break
-        cost = paid
-    return notional, cost
-
-
-def _rebalance(
-    state: _State, row: int, weights: np.ndarray, prices: np.ndarray, costs: Callable[[float], float]
-) -> Rebalance:
-    """Trade `state` to `weights` at `prices`; names without a price are left alone and named."""
-    tradable = ~np.isnan(prices)
-    held = state.notional()
-    before = state.cash + float(held.sum())
-    notional, cost = _after_costs(weights, held, state.cash, tradable, costs)
-    stuck = ~tradable & (np.abs(weights - held / before) > 1e-12)
-    state.units = np.where(tradable, notional / np.where(tradable, prices, 1.0), state.units)
-    after = before - cost
-    state.cash = max(after - float(notional.sum()), 0.0)  # full investment leaves -1e-17, which is 0
-    return Rebalance(
-        row=row,
-        weights=notional / after,
-        cash_weight=state.cash / after,
-        turnover=turnover(notional - held, before),
-        cost_usd=cost,
-        unfilled=tuple(int(each) for each in np.flatnonzero(stuck)),
+    earned = _locked(np.broadcast_to(np.asarray(cash_return, dtype=np.float64), len(marks)))
+    if not (np.isfinite(earned) & (earned > -1)).all():
+        raise BadInput("`cash_return` must be finite fractions per session above -1; one was not.")
+    if not (np.isfinite(delisting_return) and delisting_return >= -1):
+        raise BadInput(f"`delisting_return` must be a fraction of -1 or more; was {delisting_return}.")
+    if not (np.isfinite(impact) and impact >= 0):
+        raise BadInput(f"`impact` must be 0 or more; was {impact}.")
+    if staleness_sessions < 0:
+        raise BadInput(f"`staleness_sessions` must be 0 or more; was {staleness_sessions}.")
+    rate = cost_rate(commission_bp, slippage_bp)
+    return Terms(
+        marks, fills, opens is not None, earned, int(staleness_sessions), float(delisting_return), rate, float(impact)
     )
 
 
-def _close(state: _State, closes: np.ndarray, limit: int) -> tuple[np.ndarray, int]:
-    """Mark at the close. Returns the columns turned into cash, and how many holdings were carried."""
-    missing = np.isnan(closes)
-    state.see(closes)
-    state.stale = np.where(missing, state.stale + 1, 0)
-    gone = (state.units > 0) & (state.stale > limit)
-    carried = int(((state.units > 0) & missing & ~gone).sum())
-    if gone.any():
-        state.cash += float((state.units[gone] * state.price[gone]).sum())
-        state.units = np.where(gone, 0.0, state.units)
-    return np.flatnonzero(gone), carried
+def _checked_rows(rows: Sequence[int] | np.ndarray, sessions: int) -> np.ndarray:
+    places = np.asarray(rows, dtype=np.int64)
+    if places.ndim != 1 or (np.diff(places) <= 0).any() or (places < 0).any() or (places >= sessions).any():
+        raise BadInput(
+            f"The rows of the rebalances must rise strictly and lie in 0 to {sessions - 1}; they were "
+            f"{places.tolist()}."
+        )
+    return places
+
+
+def _checked_weights(weights: np.ndarray, rows: np.ndarray, names: int) -> np.ndarray:
+    """Weights of many portfolios, shape (k, r, m), whose rows are all NaN or 0 or more with a sum of at most 1."""
+    if weights.shape[1:] != (len(rows), names):
+        raise BadInput(
+            f"The targets must be {names} finite weights for each rebalance; their shape was {weights.shape}."
+        )
+    sums, least = weights.sum(axis=2), weights.min(axis=2, initial=0.0)
+    strange = ~np.isfinite(sums)
+    for k, r in np.argwhere(strange):
+        if not np.isnan(weights[k, r]).all():
+            raise BadInput(f"The targets of row {rows[r]} must be {names} finite weights, or all NaN to hold.")
+    wrong = ~strange & ((least < 0.0) | (sums > 1.0 + 1e-9))
+    if wrong.any():
+        k, r = (int(each) for each in np.argwhere(wrong)[0])
+        raise BadInput(
+            f"The targets of row {rows[r]} must be 0 or more and sum to at most 1, the rest being cash; the smallest "
+            f"was {least[k, r]:.6g} and the sum {sums[k, r]:.6g}."
+        )
+    return weights
+
+
+def _liquidity(name: str, values: np.ndarray | None, rows: np.ndarray, names: int, impact: float) -> np.ndarray:
+    """Volatility or volume at each rebalance; an empty row each where there is no impact to compute."""
+    if impact == 0:
+        return _locked(np.empty((len(rows), 0)))
+    if values is None:
+        raise BadInput(f"An `impact` of {impact} needs `volatility` and `volume_usd`; there was no `{name}`.")
+    matrix = _locked(values)
+    if matrix.shape != (len(rows), names):
+        raise BadInput(f"`{name}` must have the shape {(len(rows), names)}; it was {matrix.shape}.")
+    if (np.isinf(matrix) | (matrix < 0)).any():
+        raise BadInput(f"`{name}` must be 0 or more and finite, NaN where unknown; one was not.")
+    return matrix
+
+
+def _opened(names: int, capital_usd: float) -> Book:
+    from openbell.quant.accounting_kernel import Book
+
+    if not (np.isfinite(capital_usd) and capital_usd > 0):
+        raise BadInput(f"`capital_usd` must be above 0; was {capital_usd}.")
+    return Book(
+        units=np.zeros(names),
+        price=np.zeros(names),
+        notional=np.zeros(names),
+        held=np.zeros(names, dtype=np.int64),
+        stuck=np.zeros(names, dtype=np.bool_),
+        purse=np.array([capital_usd, capital_usd], dtype=np.float64),
+        counts=np.array([0, 0, -1, -1], dtype=np.int64),
+    )
+
+
+def _run(book: Book, plan: Plan, log: Log, terms: Terms, start: int, stop: int) -> list[tuple[int, int]]:
+    """Move `book` over the sessions `start` to `stop`; what vanished."""
+    from openbell.quant.accounting_kernel import UNPAID, run
+
+    gone = run(book, plan, log, terms, start, stop)
+    if book.counts[UNPAID] >= 0:
+        raise BadInput(
+            f"The trade of row {book.counts[UNPAID]} would cost more than the account is worth. Is the capital beyond "
+            "what these names trade in a day, or `volume_usd` in another unit?"
+        )
+    return [(int(row), int(column)) for row, column in gone]
+
+
+def accounts(
+    weights: np.ndarray,
+    rows: Sequence[int] | np.ndarray,
+    closes: np.ndarray,
+    opens: np.ndarray | None = None,
+    *,
+    capital_usd: float = 1.0,
+    commission_bp: float = 1.0,
+    slippage_bp: float = 2.0,
+    impact: float = 0.0,
+    volatility: np.ndarray | None = None,
+    volume_usd: np.ndarray | None = None,
+    cash_return: float | np.ndarray = 0.0,
+    staleness_sessions: int = 5,
+    delisting_return: float = 0.0,
+) -> Accounts:
+    """Equity of many portfolios whose weights are known beforehand: the rules, and the numbers, of `account`.
+
+    Parameters
+    ----------
+    weights : shape (k, r, m): for each portfolio and rebalance the weight of each name, 0 or more, sum at most 1, the
+        rest cash. A row of NaN holds what is held.
+    rows : session of each rebalance, rising strictly, shape (r,).
+    closes, opens, capital_usd, commission_bp, slippage_bp, cash_return, staleness_sessions, delisting_return : as in
+        `account`.
+    impact : coefficient of the square-root impact, see `quant.costs.trade_costs`; 0 is none. With it `capital_usd` must
+        be the real capital, and these are needed: volatility : daily, fraction, known before the session, shape (r, m);
+        volume_usd : traded per day, shape (r, m). NaN or a volume of 0 where unknown.
+
+    Returns
+    -------
+    Accounts
+        A trade whose volatility or volume is unknown pays no impact and is counted in ``without_impact``.
+
+    Raises
+    ------
+    BadInput
+        As `account`; on shapes that differ; on a trade that would cost more than the account is worth.
+
+    References
+    ----------
+    Almgren, Thum, Hauptmann and Li (2005), Direct estimation of equity market impact. Torre (1997), Barra market
+    impact model handbook.
+    """
+    from openbell.quant.accounting_kernel import CARRIED, Log, Plan
+
+    terms = _terms(closes, opens, commission_bp, slippage_bp, impact, cash_return, staleness_sessions, delisting_return)
+    (sessions, names), places = terms.closes.shape, _checked_rows(rows, len(terms.closes))
+    cube = _locked(weights)
+    if cube.ndim != 3:
+        raise BadInput(
+            f"`weights` must have the shape (portfolios, rebalances, names); it had {cube.ndim} dimension(s)."
+        )
+    _checked_weights(cube, places, names)
+    liquidity = [
+        _liquidity(name, values, places, names, impact)
+        for name, values in (("volatility", volatility), ("volume_usd", volume_usd))
+    ]
+    size, marks = (len(cube), len(places)), (len(cube), sessions)
+    equity, cash, turnover, cost = np.empty(marks), np.empty(marks), np.zeros(size), np.zeros(size)
+    unfilled, unmeasured = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    carried, vanished = np.zeros(len(cube), dtype=np.int64), []
+    for k in range(len(cube)):
+        book, plan = _opened(names, capital_usd), Plan(places, cube[k], *liquidity)
+        log = Log(equity[k], cash[k], turnover[k], cost[k], unfilled[k], unmeasured[k])
+        vanished += [(k, row, column) for row, column in _run(book, plan, log, terms, 0, sessions)]
+        carried[k] = book.counts[CARRIED]
+    traded = ~np.isnan(cube[:, :, 0])
+    return Accounts(
+        float(capital_usd), equity, cash, traded, turnover, cost, unfilled, unmeasured, carried, tuple(vanished)
+    )
 
 
 def account(
@@ -215,8 +368,9 @@ def account(
     capital_usd: float = 1.0,
     commission_bp: float = 1.0,
     slippage_bp: float = 2.0,
-    cash_return: float = 0.0,
+    cash_return: float | np.ndarray = 0.0,
     staleness_sessions: int = 5,
+    delisting_return: float = 0.0,
 ) -> Account:
     """Equity of a portfolio that is marked at every close and traded when its targets say so.
 
@@ -228,8 +382,10 @@ def account(
         the close: new weights start to earn after it.
     decide_at : rows at which `targets` is asked; all rows if None.
     capital_usd : cash before the first session.
-    commission_bp, slippage_bp : of traded notional, through `quant.costs.trade_costs`.
-    cash_return : what cash earns per session, fraction. staleness_sessions : missing closes a mark is carried for.
+    commission_bp, slippage_bp : of traded notional, as in `quant.costs.trade_costs`.
+    cash_return : what cash earns per session, fraction, one number or shape (n,).
+    staleness_sessions : missing closes a mark is carried for. delisting_return : of a holding that is given up then, on
+        its last price; -0.3 is a loss of 30 %.
 
     Returns
     -------
@@ -237,44 +393,54 @@ def account(
         Target weights hold exactly on the value left *after* costs, so cash never turns negative. A name without a
         price in the traded session is neither bought nor sold (``Rebalance.unfilled``). A holding whose close is
         missing is marked at its last price; at the first close beyond `staleness_sessions` it becomes cash at that
-        price (``Account.vanished``), without a trading cost.
+        price times ``1 + delisting_return`` (``Account.vanished``), without a trading cost.
 
     Raises
     ------
     BadInput
-        On prices that are not positive, shapes that differ, targets that are negative, not finite or above 1 in sum.
+        On prices that are not positive, shapes that differ, targets that are negative, not finite or above 1 in sum,
+        rows outside the sessions.
     """
-    marks = _checked_prices("closes", closes)
-    fills = marks if opens is None else _checked_prices("opens", opens)
-    if fills.shape != marks.shape:
-        raise BadInput(f"`opens` and `closes` must have one shape; they had {fills.shape} and {marks.shape}.")
-    if not capital_usd > 0:
-        raise BadInput(f"`capital_usd` must be above 0; was {capital_usd}.")
-    sessions, names = marks.shape
-    asked = set(range(sessions) if decide_at is None else decide_at)
-    state = _State(np.zeros(names), np.full(names, np.nan), np.zeros(names, dtype=np.int64), float(capital_usd))
+    from openbell.quant.accounting_kernel import CARRIED, CASH, Log, Plan
+
+    terms = _terms(closes, opens, commission_bp, slippage_bp, 0.0, cash_return, staleness_sessions, delisting_return)
+    sessions, names = terms.closes.shape
+    asked = _checked_rows(range(sessions) if decide_at is None else sorted(set(decide_at)), sessions)
+    book, none = _opened(names, capital_usd), _locked(np.empty((1, 0)))
     equity, cash = np.empty(sessions), np.empty(sessions)
+    log = Log(equity, cash, np.zeros(1), np.zeros(1), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    idle = Plan(np.empty(0, dtype=np.int64), _locked(np.empty((0, names))), none, none)
+    stops = [*asked.tolist(), sessions]
+    vanished = _run(book, idle, log, terms, 0, stops[0])
     rebalances: list[Rebalance] = []
-    vanished: list[tuple[int, int]] = []
-    carried = 0
+    for row, until in itertools.pairwise(stops):
+        held = book.units * book.price
+        wanted = targets(
+            Holdings(row, float(book.purse[CASH] + held.sum()), float(book.purse[CASH]), held, equity[:row].copy())
+        )
+        if wanted is None:
+            vanished += _run(book, idle, log, terms, row, until)
+            continue
+        one = _locked(wanted)[None]
+        if one.shape != (1, names) or not np.isfinite(one).all():
+            raise BadInput(f"The targets of row {row} must be {names} finite weights; their shape was {one.shape[1:]}.")
+        place = np.array([row], dtype=np.int64)
+        _checked_weights(one[None], place, names)
+        vanished += _run(book, Plan(place, one, none, none), log, terms, row, until)
+        rebalances.append(_rebalance(row, book, log))
+    return Account(float(capital_usd), equity, cash, tuple(rebalances), tuple(vanished), int(book.counts[CARRIED]))
 
-    def costs(notional: float) -> float:
-        commission, slippage = trade_costs(notional, commission_bp=commission_bp, slippage_bp=slippage_bp)
-        return float(commission) + float(slippage)
 
-    for row in range(sessions):
-        wanted = None
-        if row in asked:
-            held = state.notional()
-            wanted = targets(Holdings(row, state.cash + float(held.sum()), state.cash, held, equity[:row].copy()))
-        state.cash *= 1.0 + cash_return
-        if opens is not None and wanted is not None:
-            state.see(fills[row])
-            rebalances.append(_rebalance(state, row, _checked_weights(wanted, names, row), fills[row], costs))
-        gone, late = _close(state, marks[row], staleness_sessions)
-        vanished.extend((row, int(column)) for column in gone)
-        carried += late
-        if opens is None and wanted is not None:
-            rebalances.append(_rebalance(state, row, _checked_weights(wanted, names, row), marks[row], costs))
-        equity[row], cash[row] = state.cash + float(state.notional().sum()), state.cash
-    return Account(float(capital_usd), equity, cash, tuple(rebalances), tuple(vanished), carried)
+def _rebalance(row: int, book: Book, log: Log) -> Rebalance:
+    """The last trade of `book`."""
+    from openbell.quant.accounting_kernel import AFTER
+
+    after = float(book.purse[AFTER])
+    return Rebalance(
+        row=row,
+        weights=book.notional / after,
+        cash_weight=max(after - float(book.notional.sum()), 0.0) / after,
+        turnover=float(log.turnover[0]),
+        cost_usd=float(log.cost[0]),
+        unfilled=tuple(int(each) for each in np.flatnonzero(book.stuck)),
+    )
