@@ -59,6 +59,9 @@ _REMEMBERED = frozenset({"min_volatility", "hrp", "risk_parity"})
 #: A weight below this share of what is invested is a solver's zero.
 _DUST = 1e-6
 _EXACT = 1e-9
+#: Allocators whose answer holds every cap by itself, and how far it may be from what is returned.
+_CONVEX = frozenset({"max_sharpe", "min_volatility", "risk_parity"})
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +127,7 @@ def _cascaded(name: str, work: Work) -> Allocation:
     for method, following in zip((name, *CASCADE[name]), (*CASCADE[name], None), strict=True):
         try:
             names, base = BASES[method](work)
-            weights = _held(names, base, work)
+            weights = _held(names, base, work, exact=method in _CONVEX)
         except Exception as failure:
             if following is None:
                 raise
@@ -137,16 +140,21 @@ def _cascaded(name: str, work: Work) -> Allocation:
     raise AssertionError("the cascade ends with a return or a raise")
 
 
-def _held(names: NDArray[np.int64], base: Floats, work: Work) -> Floats:
-    """Weights of all names from the base weights of some, filled up to `gross` under the caps, and checked."""
+def _held(names: NDArray[np.int64], base: Floats, work: Work, exact: bool) -> Floats:
+    """Weights of all names from the base weights of some, filled up to `gross` under the caps, and checked.
+
+    `exact`: the base holds the caps already, so that nothing but rounding may change.
+    """
     problem = work.problem
-    if not np.isfinite(base).all():
-        raise NotSolved("its weights are no finite numbers")
+    if not np.isfinite(base).all() or base.min() < -_DUST:
+        raise NotSolved(f"its weights are negative or no finite numbers (lowest {base.min()})")
     base = np.where(base < _DUST * base.sum(), 0.0, base)
     weights = np.zeros(problem.count)
     weights[names] = capped(
         base, work.some_sectors(names), problem.gross, problem.max_weight, problem.max_sector_weight
     )
+    if exact and np.abs(weights[names] - base * problem.max_weight / work.room.name).max() > _ROUNDING:
+        raise NotSolved("its weights break the caps by more than rounding")
     check_caps(weights, work.sectors, problem.gross, problem.max_weight, problem.max_sector_weight)
     return weights
 

@@ -45,7 +45,8 @@ NAMES = (
 )
 
 _WINDOW = VOLATILITY_SESSIONS + 1
-_ROWS = BENCHMARK_SESSIONS + STALE_SESSIONS
+#: Sessions before a decision that its market reads.
+READ_BACK_SESSIONS = BENCHMARK_SESSIONS + STALE_SESSIONS
 
 
 def is_equal_weight(benchmark: str) -> bool:
@@ -196,7 +197,7 @@ def prepared(
         )
     symbol = None if is_equal_weight(benchmark) else benchmark
     row_of_last = view.sessions.index(last)
-    start = max(view.sessions.index(min(as_of)) - _ROWS, 0)
+    start = max(view.sessions.index(min(as_of)) - READ_BACK_SESSIONS, 0)
     if row_of_last == start:
         raise DataMissing(f"There is no session before {last} on the calendar {view.sessions.exchange}.")
     grid = view.sessions.dates[start:row_of_last]
@@ -339,7 +340,7 @@ def _index(
     wide: Wide, returns: np.ndarray, cells: np.ndarray, row: int, as_of: dt.datetime
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Closes of the equal-weight index over the window before `row`, 1 at its first."""
-    first = max(row - _ROWS, 0)
+    first = max(row - READ_BACK_SESSIONS, 0)
     known = _known(wide, slice(first, row), as_of)
     if not np.array_equal(known, wide.known_us[first:row] != NEVER):
         # Some bars came after this decision: it saw the index without them.
