@@ -52,8 +52,8 @@ def final_fits(
 ) -> tuple[Candidate, ...]:
     """Every candidate on all rows whose label is known at `as_of`, saved; one that is saved already is kept.
 
-    `train_first` is the earliest decision session trained on. `left_out` says why a candidate abstained or failed: it is
-    not fitted again.
+    `train_first` is the earliest decision session trained on. `left_out` says why a candidate abstained or failed: it
+    is not fitted again.
     """
     keys = panel.frame.select("session", label.name, f"{label.name}_known_at")
     keys = keys.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
