@@ -281,9 +281,9 @@ def contest(*, champion: bool = True, failed: str | None = None, sessions: int =
         failures=failures,
         significance={
             "trials": {"raw": 62, "effective": 4.7},
-            "pbo": {"pbo": 0.18, "splits": 12870, "blocks": 16, "sessions": sessions},
-            "spa": {"lower": 0.004, "consistent": 0.006, "upper": 0.011, "replications": 1000},
-            "mcs": {"included": names[:3], "size": 0.1},
+            "pbo": {"pbo": 0.18, "loss": 0.09, "slope": float("nan"), "trials": len(names), "splits": 12870},
+            "spa": {"reality_check": 0.009, "spa": 0.006, "spa_lower": 0.004, "spa_upper": 0.011, "dates": sessions},
+            "mcs": {"members": names[:3], "size": 0.1, "dates": sessions, "replications": 1000},
             "cpcv": {"paths": 5, "median_active_sharpe": 1.2, "low": 0.4, "high": 1.9},
         },
         champion=chosen,

@@ -46,11 +46,12 @@ def _clear(path: Path) -> None:
     """Remove what runs that were killed while they wrote `path` left beside it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         writer = left.name.removesuffix(".part").rpartition(".")[2]
-        if writer.isdigit() and not _alive(int(writer)):
+        if writer.isdigit() and not alive(int(writer)):
             left.unlink(missing_ok=True)
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether another process of this number runs; for this one False: what it left, it no longer writes."""
     if process == os.getpid():
         return False
     try:

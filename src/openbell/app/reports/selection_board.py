@@ -18,6 +18,8 @@ from openbell.research.contest import BASELINE, BENCHMARK, JOINED_BY, Contest
 TOP = 5
 #: Decisions are weekly: what the intervals of the curves allow for.
 HORIZON_SESSIONS = 5
+#: Resamples of the stationary bootstrap behind the intervals of the curves.
+REPLICATIONS = 1000
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "matrix": (
         *("entrant", "model", "allocator", "cagr", "sharpe", "sharpe_lower", "sharpe_upper", "sharpe_se"),
@@ -88,7 +90,7 @@ class Board:
         return self.ranking.row(by_predicate=pl.col("entrant") == name, named=True)
 
 
-def board(contest: Contest) -> Board:
+def board(contest: Contest, *, replications: int = REPLICATIONS) -> Board:
     """The tournament as it may be shown; one that was measured in sample, or lacks n or tries, is refused."""
     _refuse_missing_columns(contest)
     _refuse_read_holdout(contest)
@@ -104,8 +106,8 @@ def board(contest: Contest) -> Board:
         gates=tuple(found.gates["gate"].unique(maintain_order=True)),
         tries=tries,
         effective=effective,
-        added={name: _added(found, name, tries) for name in ranking["entrant"]},
-        curves={name: _measured(found, name) for name in (BASELINE, BENCHMARK)},
+        added={name: _added(found, name, tries, replications) for name in ranking["entrant"]},
+        curves={name: _measured(found, name, replications) for name in (BASELINE, BENCHMARK)},
     )
 
 
@@ -184,11 +186,12 @@ def _tries(contest: Contest) -> tuple[int, float | None]:
     return raw, float(effective) if effective is not None and math.isfinite(effective) else None
 
 
-def _added(contest: Contest, name: str, tries: int) -> Figure | TooFew:
+def _added(contest: Contest, name: str, tries: int, replications: int) -> Figure | TooFew:
     """Mean daily active return in a year, with its stationary-bootstrap interval."""
     daily = contest.active[name].drop_nulls().to_numpy()
     yearly = marks_per_year(contest.equity["session"].to_list())
-    measured = estimate(yearly * daily, block=mean_block(HORIZON_SESSIONS, len(daily)))
+    block = mean_block(HORIZON_SESSIONS, len(daily))
+    measured = estimate(yearly * daily, block=block, replications=replications)
     return as_figure(f"{name} less equal weight, per year", measured, 0.0, "nothing added", tries, "percent")
 
 
@@ -200,9 +203,9 @@ def as_figure(
     return figure(name, measured, split=OUT_OF_SAMPLE, **how)  # type: ignore[arg-type]
 
 
-def _measured(contest: Contest, name: str) -> Performance:
-    dates = contest.equity["session"].to_list()
-    return performance(dates, contest.equity[name].to_numpy(), horizon_sessions=HORIZON_SESSIONS)
+def _measured(contest: Contest, name: str, replications: int) -> Performance:
+    dates, equity = contest.equity["session"].to_list(), contest.equity[name].to_numpy()
+    return performance(dates, equity, horizon_sessions=HORIZON_SESSIONS, replications=replications)
 
 
 def pair(entrant: str) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -39,7 +40,23 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "how much a result hangs on one order of history.",
     ),
 }
+#: What the tests call their measures, in a reader's words.
+MEASURES: Mapping[str, str] = {
+    "raw": "in the ledger",
+    "effective": "independent, about",
+    "pbo": "probability",
+    "loss": "chosen one lost in the other half",
+    "slope": "Sharpe in the other half per Sharpe in its own",
+    "reality_check": "White's reality check, p",
+    "spa": "Hansen's test, p",
+    "spa_lower": "its lower bound",
+    "spa_upper": "its upper bound",
+    "size": "error",
+    "block_sessions": "mean block, sessions",
+}
 FEATURES = 12
+#: Values beyond these are told by their number and range.
+LISTED = 60
 
 
 def leaderboard(board: Board) -> list[dict[str, Any]]:
@@ -250,7 +267,8 @@ def significance(board: Board) -> list[dict[str, Any]]:
             "title": MEANINGS.get(name, (name.replace("_", " ").capitalize(), ""))[0],
             "meaning": MEANINGS.get(name, ("", ""))[1],
             "measures": [
-                (each.replace("_", " "), plain(value)) for each, value in board.contest.significance[name].items()
+                (MEASURES.get(each, each.replace("_", " ")), plain(value))
+                for each, value in board.contest.significance[name].items()
             ],
         }
         for name in (*known, *others)
@@ -272,6 +290,13 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {plain(each)}" for name, each in value.items()) or "none"
     if isinstance(value, (list, tuple, set, frozenset)):
-        each = sorted(map(plain, value)) if isinstance(value, (set, frozenset)) else [plain(one) for one in value]
-        return ", ".join(each) or "none"
+        return _listed(value)
     return str(value)
+
+
+def _listed(values: Collection[Any]) -> str:
+    numbers = [each for each in values if isinstance(each, (int, float)) and math.isfinite(each)]
+    if len(values) > LISTED and numbers:
+        return f"{len(values):,} values from {plain(min(numbers))} to {plain(max(numbers))}"
+    words = sorted(map(plain, values)) if isinstance(values, (set, frozenset)) else [plain(each) for each in values]
+    return ", ".join(words) or "none"
