@@ -14,7 +14,9 @@ from openbell.core.errors import BadInput, DataMissing, LeakFound
 from openbell.core.hashing import canonical_json
 from openbell.core.types import Book, Decision, Forecast, Market
 from openbell.desks import stocks
+from openbell.quant.allocation import ALIASES, ALLOCATORS, OPTIMISERS
 from openbell.quant.regime import Regime
+from openbell.quant.weights import capped, equal_weights, inverse_volatility_weights, score_weights
 
 DESK = stocks.decide[0]
 AS_OF = dt.datetime(2020, 3, 16, 13, tzinfo=dt.UTC)
@@ -47,6 +49,16 @@ def market(count: int = 100, regime: Regime = Regime.NORMAL, **columns: list) ->
     return Market(AS_OF, dt.date(2020, 3, 16), LAST, names, BENCHMARKS[regime], "SPY")
 
 
+def with_closes(of: Market, seed: int = 0, sessions: int = 253) -> Market:
+    """The market with closes whose volatility rises from the first name to the last."""
+    count = of.names.height
+    rng = np.random.default_rng(seed)
+    moves = rng.normal(0.0003, 0.006, (sessions, 1)) + rng.normal(0, 1, (sessions, count)) * np.linspace(
+        0.006, 0.03, count
+    )
+    return replace(of, closes=50 * np.cumprod(1 + moves, axis=0))
+
+
 def forecast(of: Market, scores: list[float] | None = None) -> Forecast:
     symbols = of.names["symbol"]
     return Forecast(
@@ -69,6 +81,28 @@ def test_declaration() -> None:
     assert DESK.candidates == ("naive", "ridge", "random_forest", "xgboost", "lightgbm")
     assert DESK.settings["top_k"] == 20
     assert DESK.settings["max_names"] == 500
+    assert DESK.settings["optimiser_names"] == 60
+    assert DESK.entrants == ("ridge", "random_forest", "xgboost", "xgboost_tuned", "lightgbm", "catboost", "ensemble")
+    assert DESK.allocators == ("equal", "inverse_volatility", "max_sharpe", "min_volatility", "hrp", "score")
+    assert set(DESK.allocators) <= set(ALLOCATORS)
+
+
+def test_what_a_champion_is_judged_by() -> None:
+    """S2.31 and S2.32."""
+    assert [(each.measure, each.weight, each.worst, each.best) for each in DESK.criteria] == [
+        ("sharpe", 0.30, 0.0, 2.0),
+        ("max_drawdown", 0.25, -0.30, 0.0),
+        ("calmar", 0.20, 0.0, 1.5),
+        ("turnover", 0.15, 0.50, 0.0),
+        ("regime_consistency", 0.10, 0.0, 1.0),
+    ]
+    assert sum(each.weight for each in DESK.criteria) == pytest.approx(1.0)
+    assert [(each.measure, each.at_least, each.at_most) for each in DESK.thresholds] == [
+        ("sharpe", 1.0, None),
+        ("max_drawdown", -0.20, None),
+        ("calmar", 0.5, None),
+        ("turnover", None, 0.40),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -214,9 +248,116 @@ def test_weightings() -> None:
     assert skipped.details["universe"]["with_volatility"] == 95
 
 
+@pytest.mark.parametrize("regime", list(Regime))
+def test_weightings_without_an_optimiser_are_their_base_weights_to_the_last_bit(regime: Regime) -> None:
+    rng = np.random.default_rng(3)
+    some = market(100, regime, volatility=rng.uniform(0.1, 0.6, 100).tolist(), sector=["a", None, "b", "c"] * 25)
+    told = forecast(some, rng.normal(size=100).tolist())
+    gross = {Regime.RISK_OFF: 0.5}.get(regime, 1.0)
+    chosen = some.names.join(told.scores, on="symbol").sort("score", descending=True).head(stocks.breadth(20, regime))
+    for name, base in (
+        ("equal", equal_weights(chosen.height)),
+        ("score", score_weights(chosen["score"].to_numpy())),
+        ("inverse_volatility", inverse_volatility_weights(chosen["volatility"].to_numpy())),
+    ):
+        expected = dict(zip(chosen["symbol"], capped(base, chosen["sector"].to_list(), gross), strict=True))
+        decision = decide(some, told, weighting=name)
+        assert decision.targets == expected, name
+        assert (decision.details["weighting"], decision.details["wanted"]) == (name, name)
+        assert decision.details["fallback"] is None
+
+
+@pytest.mark.parametrize("weighting", ALLOCATORS)
+def test_every_allocator_weighs_the_highest_scores_with_their_own_closes(weighting: str) -> None:
+    some = with_closes(market(100))
+    rising = forecast(some, [float(number) for number in range(100)])
+    decision = decide(some, rising, weighting=weighting)
+    assert set(decision.targets) <= {f"S{number:03d}" for number in range(80, 100)}
+    assert decision.details["weighting"] == decision.details["wanted"] == weighting
+    assert decision.details["fallback"] is None
+    assert sum(decision.targets.values()) == pytest.approx(1.0)
+    assert decision.details["k"] == len(decision.targets) == len(decision.details["names"])
+    assert all(weight > 0 for weight in decision.targets.values())
+    if weighting in ("min_volatility", "hrp", "risk_parity"):
+        first, last = (
+            sum(decision.targets.get(f"S{at:03d}", 0.0) for at in ten) for ten in (range(80, 90), range(90, 100))
+        )
+        assert first > last, "the calmer half gets more: each name stands at its own closes"
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_an_alias_decides_as_its_allocator(alias: str, name: str) -> None:
+    some = with_closes(market(50))
+    assert decide(some, weighting=alias).key == decide(some, weighting=name).key
+    assert decide(some, weighting=alias).details["wanted"] == name
+
+
+def test_scores_preselect_the_names_of_an_optimiser() -> None:
+    some = with_closes(market(100))
+    twenty = decide(some, weighting="risk_parity", optimiser_names=15)
+    assert set(twenty.targets) == {f"S{number:03d}" for number in range(15)}
+    assert len(decide(some, weighting="equal", optimiser_names=15).targets) == 20, "the others hold all that top_k asks"
+    many = decide(some, weighting="risk_parity", top_k=90)
+    assert set(many.targets) == {f"S{number:03d}" for number in range(60)}
+
+
+@pytest.mark.parametrize("weighting", OPTIMISERS)
+def test_a_fallback_is_said(weighting: str) -> None:
+    """Check 44: no closes, so inverse volatility; a name with 3 returns is left out by its symbol."""
+    blind = decide(market(30), weighting=weighting)
+    assert (blind.details["wanted"], blind.details["weighting"]) == (weighting, "inverse_volatility")
+    assert "no name has 60 returns" in blind.details["fallback"]
+    assert blind.details["fallback"] in blind.why
+    young = with_closes(market(30))
+    young.closes[:-4, 2] = np.nan
+    decision = decide(young, weighting=weighting)
+    assert decision.details["weighting"] == weighting
+    assert "S002 (3 returns)" in decision.details["fallback"]
+    assert "S002" not in decision.targets
+    assert f"`{weighting}` holds {len(decision.targets)} of the 20 names." in decision.why
+
+
+def test_no_view_is_never_a_silent_equal_weight() -> None:
+    some = with_closes(market(30))
+    decision = decide(some, no_view(), weighting="max_sharpe")
+    assert (decision.details["wanted"], decision.details["weighting"]) == ("max_sharpe", "equal")
+    assert "Without a view there is nothing to weigh by `max_sharpe`" in decision.details["fallback"]
+    assert decision.details["fallback"] in decision.why
+    assert decide(some, no_view()).details["fallback"] is None
+
+
+@pytest.mark.parametrize("weighting", ALLOCATORS)
+def test_targets_do_not_hang_on_what_is_held(weighting: str) -> None:
+    """What lets a tournament decide every date by itself."""
+    some = with_closes(market(40))
+    full = Book(AS_OF, 5.0, {"S001": 700, "S039": 20}, {"S001": 50.0, "S039": 50.0})
+    decisions = [DESK.decide(forecast(some), book, some, weighting=weighting) for book in (BOOK, full)]
+    assert decisions[0].key == decisions[1].key
+    assert decisions[0].why == decisions[1].why
+
+
+@pytest.mark.parametrize("weighting", OPTIMISERS)
+def test_the_order_of_rows_and_of_scores_changes_no_weight(weighting: str) -> None:
+    some = with_closes(market(40))
+    order = np.random.default_rng(1).permutation(40)
+    shuffled = replace(some, names=some.names[order], closes=some.closes[:, order])
+    told = forecast(some)
+    assert decide(shuffled, told, weighting=weighting).targets == decide(some, told, weighting=weighting).targets
+    if weighting != "max_sharpe":
+        turned = replace(told, scores=told.scores.with_columns(-pl.col("score")))
+        same = decide(some, turned, weighting=weighting, top_k=40)
+        assert same.targets == decide(some, told, weighting=weighting, top_k=40).targets
+
+
 @pytest.mark.parametrize(
     ("how", "word"),
-    [({"weighting": "equall"}, "`equal`"), ({"top_k": 0}, "top_k"), ({"max_names": 0}, "max_names")],
+    [
+        ({"weighting": "equall"}, "`equal`"),
+        ({"weighting": "max_sharp"}, "`max_sharpe`"),
+        ({"top_k": 0}, "top_k"),
+        ({"max_names": 0}, "max_names"),
+        ({"optimiser_names": 0}, "optimiser_names"),
+    ],
 )
 def test_bad_settings_are_refused(how: dict, word: str) -> None:
     with pytest.raises(BadInput, match=word):
@@ -287,18 +428,23 @@ def test_details_can_be_written_to_a_journal() -> None:
     st.sampled_from(stocks.WEIGHTINGS),
     st.integers(1, 60),
     st.integers(0, 999),
+    st.sampled_from([None, 2, 62, 253]),
 )
-@settings(deadline=None, max_examples=60)
-def test_every_decision_holds_its_constraints(count: int, regime: Regime, weighting: str, k: int, seed: int) -> None:
+@settings(deadline=None, max_examples=120)
+def test_every_decision_holds_its_constraints(
+    count: int, regime: Regime, weighting: str, k: int, seed: int, sessions: int | None
+) -> None:
     """checks 42 and 45: caps, sum with cash, no negative weight, for every regime, weighting and size."""
     rng = np.random.default_rng(seed)
     sectors = [None if number == 0 else f"s{number}" for number in rng.integers(0, 6, count)]
     some = market(count, regime, sector=sectors, volatility=rng.uniform(0.05, 1.0, count).tolist())
+    some = some if sessions is None else with_closes(some, seed, sessions)
     decision = decide(some, forecast(some, rng.normal(size=count).tolist()), weighting=weighting, top_k=k)
     weights = np.array(list(decision.targets.values()))
     assert weights.sum() + decision.cash_weight == pytest.approx(1.0)
     assert (weights >= 0).all()
     assert (weights <= 0.15).all()
+    assert decision.details["weighting"] == decision.details["wanted"] or decision.details["fallback"] in decision.why
     assert decision.cash_weight >= 0
     if any(sectors):
         of = dict(zip(some.names["symbol"], sectors, strict=True))

@@ -53,7 +53,7 @@ def test_an_alias_is_its_allocator(alias: str, name: str) -> None:
 
 
 def test_an_unknown_allocator_is_refused_with_the_nearest() -> None:
-    with pytest.raises(BadInput, match="no allocator `max_sharp`.*`max_sharpe`"):
+    with pytest.raises(BadInput, match=r"no allocator `max_sharp`.*`max_sharpe`"):
         allocate("max_sharp", problem(3))
 
 

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from openbell.core.errors import BadInput, DataMissing
 from openbell.core.types import Market
-from openbell.research.snapshot import BENCHMARK_SESSIONS, prepared, snapshots
+from openbell.research.snapshot import BENCHMARK_SESSIONS, CLOSES_SESSIONS, prepared, snapshots
 
 sys.path.insert(0, str(Path(__file__).parent))
 from market_of_weekdays import Memory, calendar, memory, view
@@ -35,6 +35,7 @@ def same(one: Market, other: Market) -> None:
     )
     assert_frame_equal(one.names, other.names, check_exact=True)
     assert one.benchmark_name == other.benchmark_name
+    assert np.array_equal(one.closes, other.closes, equal_nan=True)
     assert one.benchmark == pytest.approx(other.benchmark, rel=1e-13)
 
 
@@ -90,6 +91,43 @@ def test_values_by_a_second_formula(tables: Memory) -> None:
         assert row["member"] is True
     spy = tables.frames["bars"].filter(pl.col("symbol") == "SPY", pl.col("session") < day)["close"].to_numpy()
     assert got.benchmark == pytest.approx(spy[-BENCHMARK_SESSIONS:])
+
+
+def test_closes_stand_under_their_names(tables: Memory) -> None:
+    """253 sessions before the decision, the columns in the order of the rows; a held stranger is a column of NaN."""
+    day = CAL.dates[400]
+    ready = prepared(view(tables, CAL, day), [day], **HOW)
+    got = ready.at(day, held=["GONE"])
+    assert got.closes.shape == (CLOSES_SESSIONS, got.names.height)
+    for at, symbol in enumerate(got.names["symbol"]):
+        bars = tables.frames["bars"].filter(pl.col("symbol") == symbol, pl.col("session") < day).sort("session")
+        if symbol == "GONE":
+            assert np.isnan(got.closes[:, at]).all()
+        else:
+            assert got.closes[:, at] == pytest.approx(bars["close"].to_numpy()[-CLOSES_SESSIONS:])
+    early = snapshots(view(tables, CAL, CAL.dates[60]), [CAL.dates[60]], **HOW)[CAL.dates[60]]
+    assert early.closes.shape == (60, early.names.height)
+
+
+def test_closes_are_total_returns_and_gaps_are_missing(tables: Memory) -> None:
+    """A split moves no close; a session without a bar, or with one that came later, is NaN."""
+    day, ex = CAL.dates[300], CAL.dates[290]
+    bars = tables.frames["bars"]
+    after = (pl.col("symbol") == "S05") & (pl.col("session") >= ex)
+    split = bars.with_columns(
+        pl.when(after).then(pl.col(name) / 2).otherwise(pl.col(name)).alias(name) for name in ("open", "close")
+    ).filter((pl.col("symbol") != "S06") | (pl.col("session") != CAL.dates[280]))
+    actions = pl.DataFrame(
+        {"symbol": ["S05"], "session": [ex], "kind": ["split"], "factor": [2.0], "known_at": [CAL.open(ex)]},
+        schema_overrides={"known_at": pl.Datetime("us", "UTC")},
+    )
+    plain = snapshots(view(tables, CAL, day), [day], **HOW)[day]
+    got = snapshots(view(Memory({**tables.frames, "bars": split, "actions": actions}), CAL, day), [day], **HOW)[day]
+    symbols = got.names["symbol"].to_list()
+    one, other = (each.closes[:, symbols.index("S05")] for each in (plain, got))
+    assert other[1:] / other[:-1] == pytest.approx(one[1:] / one[:-1])
+    gap = got.closes[:, symbols.index("S06")]
+    assert np.flatnonzero(np.isnan(gap)).tolist() == [CLOSES_SESSIONS - 20]
 
 
 def test_membership_is_of_the_session(tables: Memory) -> None:

@@ -15,6 +15,8 @@ from openbell.quant.allocation_moments import Floats, NotSolved, Room
 
 #: Gap and infeasibility that Clarabel is asked for, relative to weights that sum to 1.
 TOLERANCE = 1e-9
+#: The same where there are exponential cones, on which it makes no further progress.
+CONE_TOLERANCE = 1e-8
 
 
 def min_volatility(covariance: Floats, room: Room) -> Floats:
@@ -142,7 +144,8 @@ def _solved(
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
+    tolerance = TOLERANCE if exponentials is None else CONE_TOLERANCE
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     solution = clarabel.DefaultSolver(
         sparse.csc_matrix(np.triu(quadratic)),
         np.zeros(len(quadratic)),
