@@ -1,7 +1,7 @@
-"""What an equity curve was worth. One sign: losses, drawdowns and tails are negative numbers.
+"""What an equity curve was worth: every measure at once, of one curve with intervals or of many side by side.
 
-Every curve is marked once a session. Annualisation never looks at how often a portfolio was rebalanced: it counts
-calendar time (days / 365.25) between the first and the last mark.
+The measures themselves are in `quant.measures`, `quant.active` and `quant.tails`. One sign: losses, drawdowns and tails
+are negative numbers. Annualisation counts calendar time and never looks at how often a portfolio was rebalanced.
 """
 
 from __future__ import annotations
@@ -12,152 +12,74 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from openbell.core.errors import BadInput
+from openbell.quant.active import alpha_rows, beta_rows, information_ratio_rows
 from openbell.quant.intervals import Estimate, Statistic, estimate, estimates, mean_block
+from openbell.quant.measures import (
+    CONSTANT,
+    DAYS_PER_YEAR,
+    RISK_FREE_ANNUAL,
+    SESSIONS_PER_YEAR,
+    annual_return,
+    annual_turnover,
+    calmar,
+    drawdowns,
+    expected_shortfall,
+    expected_shortfall_rows,
+    marks_per_year,
+    max_drawdown,
+    max_drawdown_sessions,
+    max_drawdown_sessions_rows,
+    returns,
+    sharpe,
+    sharpe_error,
+    sharpe_error_rows,
+    sharpe_rows,
+    sortino,
+    sortino_rows,
+    total_return,
+    value_at_risk,
+    volatility,
+    volatility_rows,
+    win_rate,
+    years,
+)
 
-DAYS_PER_YEAR = 365.25
-#: Where no dates are given: marks per year of a curve that is marked once a session.
-SESSIONS_PER_YEAR = 252.0
-RISK_FREE_ANNUAL = 0.02
-#: Below this standard deviation a series is a constant written with rounding noise.
-CONSTANT = 1e-12
-
-
-def returns(equity: np.ndarray) -> np.ndarray:
-    """Simple returns from mark to mark, shape (n,) to (n - 1,); fraction. Refuses values that are not positive."""
-    values = np.asarray(equity, dtype=np.float64)
-    if values.ndim != 1 or values.size < 2:
-        raise BadInput(f"An equity curve needs at least 2 marks; it had {values.size}.")
-    if not (np.isfinite(values) & (values > 0)).all():
-        bad = int(np.flatnonzero(~(np.isfinite(values) & (values > 0)))[0])
-        raise BadInput(f"An equity curve must be positive and finite; mark {bad} was {values[bad]}.")
-    return values[1:] / values[:-1] - 1.0
-
-
-def years(first: dt.date, last: dt.date) -> float:
-    """Calendar years between two dates: actual days / 365.25."""
-    days = (last - first).days
-    if days <= 0:
-        raise BadInput(f"The last date must lie after the first; they were {first} and {last}.")
-    return days / DAYS_PER_YEAR
-
-
-def marks_per_year(dates: Sequence[dt.date]) -> float:
-    """Returns per calendar year of a curve with marks on `dates`, from the dates themselves (about 252 for NYSE)."""
-    if len(dates) < 2:
-        raise BadInput(f"A curve needs at least 2 dates; it had {len(dates)}.")
-    return (len(dates) - 1) / years(dates[0], dates[-1])
-
-
-def total_return(equity: np.ndarray) -> float:
-    """Last mark over the first, less 1; fraction of the whole span, not annualised."""
-    values = np.asarray(equity, dtype=np.float64)
-    return float(values[-1] / values[0] - 1.0)
-
-
-def annual_return(equity: np.ndarray, first: dt.date, last: dt.date) -> float:
-    """Compound annual growth rate, ``(E_n / E_0) ** (365.25 / days) - 1``; annualised by calendar time."""
-    return float((1.0 + total_return(equity)) ** (1.0 / years(first, last)) - 1.0)
-
-
-def _rate_per_mark(annual_rate: float, per_year: float) -> float:
-    return float((1.0 + annual_rate) ** (1.0 / per_year) - 1.0)
-
-
-def volatility(r: np.ndarray, *, per_year: float = SESSIONS_PER_YEAR) -> float:
-    """Standard deviation (ddof 1) of returns, annualised by ``sqrt(per_year)``; NaN for fewer than 2 returns."""
-    return float(np.std(r, ddof=1) * np.sqrt(per_year)) if len(r) > 1 else float("nan")
-
-
-def sharpe_rows(
-    r: np.ndarray, *, per_year: float = SESSIONS_PER_YEAR, risk_free_annual: float = RISK_FREE_ANNUAL
-) -> np.ndarray:
-    """Sharpe ratio of each row of returns, annualised by ``sqrt(per_year)``.
-
-    Parameters
-    ----------
-    r : simple returns, shape (k, n), finite.
-    per_year : returns per year. risk_free_annual : effective annual rate, turned into a rate per return.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (k,): ``mean(r - f) / std(r, ddof=1) * sqrt(per_year)``; NaN for a constant row or n < 2, never inf.
-
-    References
-    ----------
-    Sharpe (1994), Journal of Portfolio Management 21, 49-58.
-    """
-    rows = np.asarray(r, dtype=np.float64)
-    if rows.shape[1] < 2:
-        return np.full(rows.shape[0], np.nan)
-    deviation = rows.std(axis=1, ddof=1)
-    excess = rows.mean(axis=1) - _rate_per_mark(risk_free_annual, per_year)
-    steady = deviation < CONSTANT
-    return np.where(steady, np.nan, excess / np.where(steady, 1.0, deviation) * np.sqrt(per_year))
-
-
-def sharpe(r: np.ndarray, *, per_year: float = SESSIONS_PER_YEAR, risk_free_annual: float = RISK_FREE_ANNUAL) -> float:
-    """Sharpe ratio of one series, annualised by ``sqrt(per_year)``; NaN where undefined. See `sharpe_rows`."""
-    row = np.asarray(r, dtype=np.float64)[None, :]
-    return float(sharpe_rows(row, per_year=per_year, risk_free_annual=risk_free_annual)[0])
-
-
-def sortino(r: np.ndarray, *, per_year: float = SESSIONS_PER_YEAR, risk_free_annual: float = RISK_FREE_ANNUAL) -> float:
-    """Mean excess over the downside deviation below the risk-free rate, annualised by ``sqrt(per_year)``.
-
-    The downside deviation is the root of the mean over *all* returns of ``min(r - f, 0) ** 2``. NaN without any
-    return below the risk-free rate.
-
-    References
-    ----------
-    Sortino and Price (1994), Journal of Investing 3, 59-64.
-    """
-    excess = np.asarray(r, dtype=np.float64) - _rate_per_mark(risk_free_annual, per_year)
-    if not excess.size:
-        return float("nan")
-    downside = float(np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)))
-    return float(excess.mean() / downside * np.sqrt(per_year)) if downside > CONSTANT else float("nan")
-
-
-def drawdowns(equity: np.ndarray) -> np.ndarray:
-    """Each mark over the highest so far, less 1: 0 at a high, else negative; shape (n,). Not annualised."""
-    values = np.asarray(equity, dtype=np.float64)
-    return values / np.maximum.accumulate(values) - 1.0
-
-
-def max_drawdown(equity: np.ndarray) -> float:
-    """The deepest drawdown: 0 or a negative fraction (-0.2 is a fall of 20 %). Not annualised."""
-    return float(drawdowns(equity).min())
-
-
-def calmar(equity: np.ndarray, first: dt.date, last: dt.date) -> float:
-    """Annual return (calendar time) over the size of the deepest drawdown; NaN where there was none."""
-    deepest = max_drawdown(equity)
-    return annual_return(equity, first, last) / -deepest if deepest < -CONSTANT else float("nan")
-
-
-def win_rate(r: np.ndarray) -> float:
-    """Share of returns above 0; a return of exactly 0 is no win. Not annualised; NaN without returns."""
-    values = np.asarray(r, dtype=np.float64)
-    return float((values > 0).mean()) if values.size else float("nan")
-
-
-def value_at_risk(r: np.ndarray, *, level: float = 0.95) -> float:
-    """Historical value at risk of one session: the ``1 - level`` quantile of returns, negative for a loss."""
-    return float(np.quantile(np.asarray(r, dtype=np.float64), 1.0 - level))
-
-
-def expected_shortfall(r: np.ndarray, *, level: float = 0.95) -> float:
-    """Mean of the returns of one session at or below `value_at_risk`, negative for a loss."""
-    values = np.asarray(r, dtype=np.float64)
-    return float(values[values <= value_at_risk(values, level=level)].mean())
-
-
-def annual_turnover(turnovers: np.ndarray, first: dt.date, last: dt.date) -> float:
-    """Sum of the one-sided turnover of all rebalances (S2.09) per calendar year; fraction of the portfolio."""
-    return float(np.sum(turnovers) / years(first, last))
+#: The measures are asked for here too: who wants figures need not know which file holds which.
+__all__ = [
+    "CONSTANT",
+    "DAYS_PER_YEAR",
+    "RISK_FREE_ANNUAL",
+    "SESSIONS_PER_YEAR",
+    "Performance",
+    "annual_return",
+    "annual_turnover",
+    "calmar",
+    "drawdowns",
+    "expected_shortfall",
+    "expected_shortfall_rows",
+    "marks_per_year",
+    "max_drawdown",
+    "max_drawdown_sessions",
+    "max_drawdown_sessions_rows",
+    "performance",
+    "performance_rows",
+    "returns",
+    "sharpe",
+    "sharpe_error",
+    "sharpe_error_rows",
+    "sharpe_rows",
+    "sortino",
+    "sortino_rows",
+    "total_return",
+    "value_at_risk",
+    "volatility",
+    "volatility_rows",
+    "win_rate",
+    "years",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +142,7 @@ def performance(
     BadInput
         On fewer than 2 marks, different lengths, dates out of order, or a mark that is not positive.
     """
-    if len(dates) != len(equity):
-        raise BadInput(f"Each mark needs its date; there were {len(equity)} marks and {len(dates)} dates.")
-    if any(later <= earlier for earlier, later in itertools.pairwise(dates)):
-        raise BadInput("The dates of an equity curve must rise strictly; they did not.")
+    _check_dates(dates, len(equity))
     values = np.asarray(equity, dtype=np.float64)
     r, per_year, first, last = returns(values), marks_per_year(dates), dates[0], dates[-1]
     measures = _measures(per_year, risk_free_annual)
@@ -253,6 +172,13 @@ def performance(
     )
 
 
+def _check_dates(dates: Sequence[dt.date], marks: int) -> None:
+    if len(dates) != marks:
+        raise BadInput(f"Each mark needs its date; there were {marks} marks and {len(dates)} dates.")
+    if any(later <= earlier for earlier, later in itertools.pairwise(dates)):
+        raise BadInput("The dates of an equity curve must rise strictly; they did not.")
+
+
 def _measures(per_year: float, risk_free_annual: float) -> dict[str, Statistic]:
     """Each measure as a function of rows of returns, for the bootstrap."""
 
@@ -280,4 +206,98 @@ def _measures(per_year: float, risk_free_annual: float) -> dict[str, Statistic]:
         "win_rate": rowwise(win_rate),
         "value_at_risk_95": rowwise(value_at_risk),
         "expected_shortfall_95": rowwise(expected_shortfall),
+    }
+
+
+def performance_rows(
+    dates: Sequence[dt.date],
+    equity: np.ndarray,
+    *,
+    benchmark: np.ndarray | None = None,
+    turnovers: np.ndarray | None = None,
+    risk_free_annual: float = RISK_FREE_ANNUAL,
+) -> pl.DataFrame:
+    """The measures of many curves at once, without intervals.
+
+    Parameters
+    ----------
+    dates : of the marks, oldest first, shape (n + 1,). equity : values, positive, shape (k, n + 1).
+    benchmark : its values on the same dates, shape (n + 1,).
+    turnovers : one-sided turnover of each rebalance (S2.09), shape (k, r), NaN where there was none.
+    risk_free_annual : effective annual rate for ``sharpe``, ``sortino`` and ``alpha``.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per curve: ``cagr``, ``sharpe``, ``sharpe_se``, ``max_drawdown``, ``max_drawdown_sessions``, ``calmar``,
+        ``turnover`` (mean per rebalance), ``win_rate``, ``total_return``, ``volatility``, ``sortino``,
+        ``value_at_risk_95``, ``expected_shortfall_95``, ``beta``, ``alpha``, ``information_ratio``; each as in the
+        function of its name. Undefined is null, never NaN: ``sharpe`` and ``sharpe_se`` of a curve without risk,
+        ``calmar`` without a drawdown, ``sortino`` without a return below the risk-free rate, the last three without a
+        benchmark, ``information_ratio`` of the benchmark itself, ``turnover`` without a rebalance.
+
+    Raises
+    ------
+    BadInput
+        On fewer than 3 marks, shapes that differ, dates out of order, or a mark that is not positive.
+    """
+    values = np.asarray(equity, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] < 3:
+        raise BadInput(f"`equity` must have the shape (curves, marks) with at least 3 marks; it was {values.shape}.")
+    _check_dates(dates, values.shape[1])
+    r = _returns_rows(values)
+    rates = {"per_year": marks_per_year(dates), "risk_free_annual": risk_free_annual}
+    growth = np.array([annual_return(each, dates[0], dates[-1]) for each in values[:, [0, -1]]])
+    deepest = drawdowns(values).min(axis=1)
+    columns = {
+        "cagr": growth,
+        "sharpe": sharpe_rows(r, **rates),
+        "sharpe_se": sharpe_error_rows(r, **rates),
+        "max_drawdown": deepest,
+        "max_drawdown_sessions": max_drawdown_sessions_rows(values),
+        "calmar": growth / np.where(deepest < -CONSTANT, -deepest, np.nan),
+        "turnover": _mean_turnover(turnovers, len(values)),
+        "win_rate": (r > 0).mean(axis=1),
+        "total_return": values[:, -1] / values[:, 0] - 1.0,
+        "volatility": volatility_rows(r, per_year=rates["per_year"]),
+        "sortino": sortino_rows(r, **rates),
+        "value_at_risk_95": np.quantile(r, 0.05, axis=1),
+        "expected_shortfall_95": expected_shortfall_rows(r),
+        **_beside(r, benchmark, **rates),
+    }
+    return pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None))
+
+
+def _returns_rows(values: np.ndarray) -> np.ndarray:
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        curve, mark = (int(each) for each in np.argwhere(wrong)[0])
+        raise BadInput(
+            f"An equity curve must be positive and finite; mark {mark} of curve {curve} was {values[curve, mark]}."
+        )
+    return np.asarray(values[:, 1:] / values[:, :-1] - 1.0)
+
+
+def _mean_turnover(turnovers: np.ndarray | None, curves: int) -> np.ndarray:
+    if turnovers is None:
+        return np.full(curves, np.nan)
+    swaps = np.asarray(turnovers, dtype=np.float64)
+    if swaps.ndim != 2 or len(swaps) != curves:
+        raise BadInput(f"`turnovers` must have one row for each of {curves} curves; its shape was {swaps.shape}.")
+    there = ~np.isnan(swaps)
+    count = there.sum(axis=1)
+    return np.asarray(np.where(there, swaps, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan))
+
+
+def _beside(
+    r: np.ndarray, benchmark: np.ndarray | None, *, per_year: float, risk_free_annual: float
+) -> dict[str, np.ndarray]:
+    """The measures against a benchmark, NaN without one."""
+    if benchmark is None:
+        return dict.fromkeys(("beta", "alpha", "information_ratio"), np.full(len(r), np.nan))
+    beside = returns(np.asarray(benchmark, dtype=np.float64))
+    return {
+        "beta": beta_rows(r, beside),
+        "alpha": alpha_rows(r, beside, per_year=per_year, risk_free_annual=risk_free_annual),
+        "information_ratio": information_ratio_rows(r, beside, per_year=per_year),
     }
