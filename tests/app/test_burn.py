@@ -52,7 +52,7 @@ def decided(change, folder: Path) -> dict[str, bytes]:
     change(rows).write_parquet(folder / "bars.parquet")
     home = tiny.opened(path)
     import_file(home, folder / "bars.parquet")
-    train_stocks(home, TRAIN)
+    tiny.promoted(home, train_stocks(home, TRAIN), TRAIN)
     run_stocks(home, RUN, execute=True, out=folder / "live")
     tiny.close(home)
     return {name: (folder / "live" / RUN.isoformat() / name).read_bytes() for name in DECIDED}

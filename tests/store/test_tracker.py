@@ -76,7 +76,7 @@ def test_the_same_training_again_writes_nothing(tracker: Tracker):
     first = tracker.register("stocks", day(2018), "one", candidates(), "ridge")
     again = tracker.register("stocks", day(2018), "one", candidates(), "ridge")
     assert again == first
-    assert len(tracker._versions("stocks")) == 2
+    assert len(tracker.versions("stocks")) == 2
 
 
 @pytest.mark.parametrize("step", ["create_run", "log_batch", "create_model_version", "set_tag", "set_terminated"])
@@ -101,7 +101,7 @@ def test_a_killed_registration_does_not_count_and_is_finished_later(tracker: Tra
     record = tracker.register("stocks", day(2018), "new", candidates("n"), "lightgbm")
     assert record.champion is not None
     assert record.champion.candidate == "lightgbm"
-    assert len(tracker._versions("stocks")) == 4
+    assert len(tracker.versions("stocks")) == 4
     assert len(tracker.trainings("stocks")) == 2
 
 
@@ -222,7 +222,7 @@ def test_a_tournament_keeps_entrants_hashes_and_small_files(template: Path, tmp_
         f"{runs['lightgbm+hrp'].info.run_id}/artifacts/curve.png",
     }
     assert tracker.register_tournament("stocks", day(2020), "plan", entrants, why="None.", files=files, **given) == done
-    assert len(tracker._versions("stocks")) == 2
+    assert len(tracker.versions("stocks")) == 2
     assert tracker.trainings("stocks") == [], "a tournament is no training"
 
 

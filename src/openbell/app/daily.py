@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 from openbell.app import account, outputs
 from openbell.app.evidence import Evidence, load
 from openbell.app.reporting import daily_report, monitoring_log
-from openbell.app.training import benchmark_symbol, bound_desk, features_of, latest_training, universe_of
+from openbell.app.seat import Seat, seated
+from openbell.app.training import Trained, benchmark_symbol, bound_desk, features_of, latest_training, universe_of
 from openbell.app.watch.notify import notify
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.types import Book, Decision, Forecast, Market, Outcome
 from openbell.core.view import Tables, View
 from openbell.research.forecasting import forecast, no_view
 from openbell.research.snapshot import snapshots
-from openbell.store.artifacts import load_model
 from openbell.store.journal import Journal
 from openbell.trade.judging import Trading, judged
 from openbell.trade.orders import orders
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
-    from openbell.app.training import Trained
 
 #: Told before each step begins; a run that is killed at any of them is finished by the next one.
 OnStep = Callable[[str], None]
@@ -47,7 +46,11 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Decided:
-    """A judged decision and everything it was made from."""
+    """A judged decision and everything it was made from.
+
+    `training` and `evidence` are what the version that speaks was chosen on; where nobody is in office, the latest
+    training of all. `alerts` say which files of the champion could not be loaded.
+    """
 
     decision: Decision
     forecast: Forecast
@@ -57,6 +60,7 @@ class Decided:
     evidence: Evidence | None
     view: View
     universe: str
+    alerts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Done:
             "fills": self.fills,
             "folder": str(self.folder),
             "report": str(self.folder / "report.html"),
+            "alerts": list(self.decided.alerts),
             "notes": list(self.notes),
         }
 
@@ -180,12 +185,13 @@ def decide_stocks(
     settings = home.settings
 
     on_step(STEPS[2])
-    training = latest_training(home, view.as_of)
+    seat = seated(home, view.as_of)
+    training = _training(home, seat, view)
     # Read before anything is decided: evidence that is not what was recorded stops a run before its orders, not after.
     found = None if training is None else load(training.folder / "evidence", training.payload["evidence"])
 
     on_step(STEPS[3])
-    said = _forecast(home, view, session, training, universe)
+    said = _forecast(home, view, session, seat, training, universe)
 
     on_step(STEPS[4])
     book = account.current_book(home, journal, view, capital_usd)
@@ -199,8 +205,9 @@ def decide_stocks(
     )[session]
 
     on_step(STEPS[5])
-    decision = bound_desk(home)(said, book, market)
-    decision = replace(decision, made_of=_made_of(home, decision, said, market, book, training, universe))
+    weighting = seat.production.weighting if seat.production else None
+    decision = bound_desk(home, weighting)(said, book, market)
+    decision = replace(decision, made_of=_made_of(home, said, market, book, seat, training, universe))
     decision = judged(
         home.catalogue.checks.values(),
         decision,
@@ -212,40 +219,56 @@ def decide_stocks(
     if decision.blocked:
         # Whoever reads the trades without the verdicts must find nothing to place.
         decision = replace(decision, trades=decision.trades.clear())
-    return Decided(decision, said, book, market, training, found, view, universe)
+    return Decided(decision, said, book, market, training, found, view, universe, seat.alerts)
 
 
-def _forecast(home: Home, view: View, session: dt.date, training: Trained | None, universe: str) -> Forecast:
-    if training is None:
-        why = (
-            f"No training was done by {view.as_of:%Y-%m-%d %H:%M} UTC. Train with `openbell train stocks --as-of DATE`."
-        )
-        return no_view(view.as_of, [why])
-    told = training.payload
-    if told["model"] is None:
-        return no_view(view.as_of, told["why"][:2])
-    model = load_model(home.models / told["model"], manifest_hash=told["manifest"])
+def _training(home: Home, seat: Seat, view: View) -> Trained | None:
+    """What the version that speaks was chosen on; where nobody is in office, what there is to promote from."""
+    if seat.production is not None:
+        told = seat.production.training
+        return None if told is None else Trained(told, home.models / told["training"])
+    # Where the files of the champion are broken, those of its evidence may be too, and nothing rests on them.
+    return None if seat.alerts else latest_training(home, view.as_of)
+
+
+def _forecast(
+    home: Home, view: View, session: dt.date, seat: Seat, training: Trained | None, universe: str
+) -> Forecast:
+    if seat.production is None or seat.model is None:
+        broken = [f"No view: {seat.alerts[0]}", *seat.alerts[1:]] if seat.alerts else []
+        return no_view(view.as_of, broken or _nobody(view, training))
     return forecast(
         view,
-        model,
+        seat.model,
         features_of(home, view),
         session,
         universe=universe,
-        version=told["champion"],
+        version=seat.production.version,
         lead_minutes=home.settings.run.lead_minutes,
         benchmark=benchmark_symbol(home),
-        why=told["why"][:1],
+        why=[*seat.alerts, seat.production.sentence],
     )
 
 
+def _nobody(view: View, training: Trained | None) -> list[str]:
+    """Why there is no view where nobody was promoted."""
+    by = f"{view.as_of:%Y-%m-%d %H:%M} UTC"
+    if training is None:
+        return [
+            f"No view: nobody is in office. No training was done by {by}; begin with "
+            "`openbell tournament stocks --as-of DATE`."
+        ]
+    told = training.payload
+    best = f"its candidate {told['champion']} survived" if told["champion"] else "no candidate survived it"
+    return [
+        f"No view: nobody is in office by {by}. A training of {told['session']} is on record ({best}), and training "
+        "promotes nobody: `openbell tournament stocks` does, or `openbell promote stocks` by hand.",
+        *told["why"][:2],
+    ]
+
+
 def _made_of(
-    home: Home,
-    decision: Decision,
-    said: Forecast,
-    market: Market,
-    book: Book,
-    training: Trained | None,
-    universe: str,
+    home: Home, said: Forecast, market: Market, book: Book, seat: Seat, training: Trained | None, universe: str
 ) -> dict[str, str]:
     """Hashes of what the decision rests on: the data as they were known, the model, the book, settings and code."""
     import openbell
@@ -254,7 +277,8 @@ def _made_of(
     return {
         "data": seen,
         "universe": universe,
-        "model": training.payload["manifest"] or "no view" if training else "no training",
+        "model": seat.production.manifest if seat.production else "no view",
+        "promotion": str(seat.production.record.key) if seat.production else "nobody in office",
         "training": training.payload["training"] if training else "no training",
         "book": digest([book.cash_usd, book.shares]),
         "settings": home.settings.hash,
@@ -265,6 +289,14 @@ def _made_of(
 def record(home: Home, decided: Decided, execute: bool) -> None:
     """Journal the decision and what was forecast before its outcome is known; the same one again changes nothing."""
     decision = decided.decision
+    if decided.alerts:
+        alert = {
+            "desk": decision.desk,
+            "session": decision.session.isoformat(),
+            "what": "champion",
+            "why": list(decided.alerts),
+        }
+        home.journal.append("alert", alert, at=decision.as_of, key=digest(["alert", alert]))
     payload = {
         "desk": decision.desk,
         "session": decision.session.isoformat(),
@@ -289,6 +321,8 @@ def tell(home: Home, decided: Decided, folder: Path) -> None:
     """The message at the end of a run: at once where a kill switch stopped it, daily where that is wanted."""
     wanted = home.settings.live.notifications
     blocks = [each for each in decided.decision.verdicts if each.outcome is Outcome.BLOCK]
+    if decided.alerts:
+        notify(f"The champion cannot be loaded for {decided.decision.session}", decided.alerts, urgent=True)
     stopped = any(each.check == "daily_loss" for each in blocks)
     lines = [*decided.decision.why, *(f"{each.check}: {each.why}" for each in blocks), f"Report: {folder}/report.html"]
     if stopped and wanted.send_on_kill_switch:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openbell.store.journal import Journal
     from openbell.store.tables import Tables
     from openbell.store.tracker import Tracker
+    from openbell.store.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,19 @@ class Home:
         """Experiments and model versions."""
         from openbell.store.tracker import Tracker
 
-        return Tracker.open(self.settings.store.tracking)
+        return Tracker.open(self.settings.store.tracking, self.path / "mlflow")
+
+    @cached_property
+    def trials(self) -> Trials:
+        """The ledger of everything that was tried, in the journal's database."""
+        from openbell.store.trials import Trials
+
+        return Trials.open(self.settings.store.journal)
+
+    @property
+    def production(self) -> Path:
+        """Folder of the champion in office, for whoever reads it from outside."""
+        return self.path / "production"
 
     @property
     def models(self) -> Path:

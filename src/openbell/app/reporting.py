@@ -39,7 +39,11 @@ NOT_TRIED = (
 def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, executed: bool, notes: tuple[str, ...]) -> str:
     """The report as one HTML page that opens offline."""
     found = decided.evidence
-    why = "No training was done by this decision, so there is no evidence." if found is None else ""
+    why = "No training was done by this decision, so there is no evidence."
+    if decided.alerts:
+        why = "The champion's files cannot be loaded, so its evidence is not shown."
+    elif decided.forecast.has_view:
+        why = "The champion was promoted by hand, and no training on record has evidence of it."
     return write_report(
         DailyReport(
             decision=decided.decision,
@@ -48,7 +52,7 @@ def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, execute
             market=decided.market,
             executed=executed,
             proof=proof_of(found.frames, found.figures) if found else None,
-            no_proof=why,
+            no_proof="" if found else why,
             survivorship_biased=is_survivorship_biased(decided.universe) or _sample(home),
             quality=quarantined(home, decided.view.as_of),
             data=_about_data(home, decided),

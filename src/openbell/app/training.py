@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from openbell.app import evidence
-from openbell.core.declare import Feature
+from openbell.core.declare import Feature, Model
 from openbell.core.errors import IntegrityBroken, StorageFailed
 from openbell.core.hashing import digest
 from openbell.core.view import View
 from openbell.research.backtest import Backtest, Costs, backtest
 from openbell.research.training import Training, TrainSettings, register, train
 from openbell.research.universe import ALL
+from openbell.research.walkforward import Members
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
@@ -29,14 +30,14 @@ RETURN_OF = {"forward_rank": "forward_return"}
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training as the journal knows it."""
+    """A finished training as the journal knows it: evidence, and models that a promotion can put in office."""
 
     payload: Mapping[str, Any]
     folder: Path
 
     @property
     def champion(self) -> str | None:
-        """Version of the champion; None: no view."""
+        """Version of the candidate that survived and would be promoted; None: nobody did."""
         return self.payload["champion"]
 
 
@@ -74,9 +75,23 @@ def candidates_of(home: Home) -> tuple[str, ...]:
     return home.settings.train.candidates or home.catalogue.desks["stocks"].candidates
 
 
-def bound_desk(home: Home) -> Callable[..., Any]:
-    """The desk's ``decide`` with its settings: the same one for the back-test and for the daily run."""
-    return partial(home.catalogue.desks["stocks"].decide, **home.settings.desks["stocks"])
+def bound_desk(home: Home, weighting: str | None = None) -> Callable[..., Any]:
+    """The desk's ``decide`` with its settings: the same one for the back-test and for the daily run.
+
+    `weighting` is the allocator that a champion was back-tested with; None takes the one that is set.
+    """
+    given = dict(home.settings.desks["stocks"]) | ({} if weighting is None else {"weighting": weighting})
+    return partial(home.catalogue.desks["stocks"].decide, **given)
+
+
+def members_of(home: Home, models: Sequence[Model]) -> Members:
+    """What each composite candidate is made of: declared models, with the parameters that are set for them."""
+    find = home.catalogue.models
+    return {
+        model.name: tuple((find[each], dict(home.settings.models[each])) for each in model.members)
+        for model in models
+        if model.members
+    }
 
 
 def benchmark_symbol(home: Home) -> str | None:
@@ -88,21 +103,27 @@ def benchmark_symbol(home: Home) -> str | None:
 
 
 def train_stocks(home: Home, session: dt.date, progress: Progress | None = None) -> Trained:
-    """Train on everything known before the open of `session`, and journal what was found; resumable, idempotent."""
+    """Train on everything known before the open of `session`, and journal what was found; resumable, idempotent.
+
+    Nobody is put in office by it: a tournament or a promotion does that.
+    """
     session = home.decision_session(session)
     view = home.view(session)
     desk = home.catalogue.desks["stocks"]
     universe = universe_of(view, home.settings.data.universe)
+    models: list[Model] = [home.catalogue.find("models", name) for name in candidates_of(home)]  # type: ignore[misc]
     training = train(
         view,
         desk.name,
         features_of(home, view),
         home.catalogue.find("labels", desk.label),  # type: ignore[arg-type]
-        [home.catalogue.find("models", name) for name in candidates_of(home)],  # type: ignore[misc]
+        models,
         universe=universe,
         folder=home.models,
         cache=home.cache / "folds",
         settings=train_settings(home),
+        ledger=home.trials,
+        members=members_of(home, models),
         benchmark=benchmark_symbol(home),
         progress=progress,
     )

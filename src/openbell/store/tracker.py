@@ -270,7 +270,7 @@ class Tracker:
             return None
         same = [
             version
-            for version in self._versions(desk)
+            for version in self.versions(desk)
             if (version.training, version.candidate, version.manifest_hash) == (training, each.name, each.manifest_hash)
         ]
         return same[0] if same else self._new_version(desk, run, training, as_of, each)
@@ -286,7 +286,8 @@ class Tracker:
         }
         return _version(desk, self._client.create_model_version(desk, source=each.folder, run_id=run, tags=tags))
 
-    def _versions(self, desk: str) -> list[ModelVersion]:
+    def versions(self, desk: str) -> list[ModelVersion]:
+        """Every registered version of `desk`, by number."""
         query = f"name='{desk}'"
         found = _pages(lambda token: self._client.search_model_versions(query, max_results=_PAGE, page_token=token))
         return sorted((_version(desk, each) for each in found), key=lambda each: each.version)
@@ -320,7 +321,7 @@ class Tracker:
 
     def version(self, desk: str, wanted: str) -> ModelVersion:
         """The version of `desk` with the number or the label `wanted`; an unknown one is refused with the nearest."""
-        there = self._versions(desk)
+        there = self.versions(desk)
         found = [each for each in there if wanted in (str(each.version), each.label)]
         if not found:
             raise unknown(f"version of a model of `{desk}`", wanted, [each.label for each in reversed(there)])

@@ -28,9 +28,37 @@ app = typer.Typer(
 def _mount() -> None:
     if app.registered_groups:
         return
-    from openbell.app.cli import audit, data, demo, features, journal, listing, positions, run, settings, train
+    from openbell.app.cli import (
+        audit,
+        champion,
+        data,
+        demo,
+        features,
+        holdout,
+        journal,
+        listing,
+        positions,
+        promote,
+        run,
+        settings,
+        train,
+    )
 
-    for module in (demo, data, listing, features, train, run, positions, audit, journal, settings):
+    for module in (
+        demo,
+        data,
+        listing,
+        features,
+        train,
+        promote,
+        champion,
+        holdout,
+        run,
+        positions,
+        audit,
+        journal,
+        settings,
+    ):
         module.mount(app)
 
 

@@ -1,4 +1,4 @@
-"""`openbell train`: walk the candidates forward, and a champion or an honest refusal."""
+"""`openbell train`: walk the candidates forward, register them, and say who would survive."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def stocks(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train every candidate walk-forward on what was known before the open of DATE, and choose a champion or none.
+    """Train every candidate walk-forward on what was known before the open of DATE, and say who would survive.
 
-    A training that was stopped goes on where it was: run the same command again.
+    The candidates are registered and nobody is put in office: `openbell tournament stocks` does that, or, by hand,
+    `openbell promote stocks`. A training that was stopped goes on where it was: run the same command again.
     """
     from openbell.app.cli.progress import progress_bar
     from openbell.app.training import train_stocks
@@ -39,10 +40,12 @@ def stocks(
     for line in (*trained.payload["why"], *trained.payload["notes"]):
         print(line)
     print(f"Evidence and models: {trained.folder}")
+    survived = f"{trained.champion} survived" if trained.champion else "No candidate survived"
+    print(f"{survived}; registered, and nobody was put in office: `openbell tournament stocks` seeks a champion.")
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Train a desk's candidates and choose its champion.")
+    group = typer.Typer(no_args_is_help=True, help="Train and register a desk's candidates; nobody is put in office.")
     group.command("stocks")(stocks)
     app.add_typer(group, name="train")
