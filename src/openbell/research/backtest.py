@@ -33,8 +33,10 @@ class Costs:
 
     commission_bp: float = 1.0
     slippage_bp: float = 2.0
+    impact: float = 0.0
     cash_return: float = 0.0
     staleness_sessions: int = STALE_SESSIONS
+    delisting_return: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +136,7 @@ def backtest(
     policy = _policy(decide, ready, prices, by_session, log, progress, len(rows))
     accounts = {
         "policy": prices.account(policy, rows, capital_usd, costs),
-        "equal_weight": prices.account(_equal_weight(ready, prices), rows, capital_usd, costs),
+        "equal_weight": prices.account(equal_weight_targets(ready, prices), rows, capital_usd, costs),
     }
     accounts["benchmark"] = (
         accounts["equal_weight"]  # the index *is* the universe at equal weights
@@ -206,6 +208,7 @@ class Prices:
 
     @classmethod
     def read(cls, ready: Snapshots, days: tuple[dt.date, ...]) -> Prices:
+        """Prices of `days`, and those of the columns of `ready`."""
         wide, start = ready.wide, ready.wide.row(days[0])
         there = np.flatnonzero(np.isfinite(wide.close).any(axis=1))
         if not there.size or wide.sessions[there[-1]] != days[-1]:
@@ -319,7 +322,7 @@ def _policy(
     return targets
 
 
-def _equal_weight(ready: Snapshots, prices: Prices) -> Targets:
+def equal_weight_targets(ready: Snapshots, prices: Prices) -> Targets:
     """The members of the session with a fresh known close, at one weight each."""
 
     def targets(holdings: Holdings) -> np.ndarray:

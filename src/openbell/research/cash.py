@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +43,6 @@ def cash_returns(view: View, rate: str, days: Sequence[dt.date]) -> np.ndarray:
     )
     opens = pl.DataFrame({"open_at": [view.sessions.open(day) for day in days]}).cast(known.schema["known_at"])
     values = opens.join_asof(known, left_on="open_at", right_on="known_at", strategy="backward")["value"]
-    span = np.array([1, *((b - a).days for a, b in zip(days, days[1:], strict=False))], dtype=np.float64)
+    span = np.array([1, *((b - a).days for a, b in itertools.pairwise(days))], dtype=np.float64)
     annual = values.fill_null(0.0).to_numpy() / 100.0
     return np.asarray((1.0 + annual) ** (span / DAYS_PER_YEAR) - 1.0)

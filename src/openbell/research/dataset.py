@@ -39,7 +39,7 @@ def decision_sessions(view: View, *, warmup_sessions: int, history_years: float,
 def ranked_panel(
     view: View,
     features: Sequence[Feature],
-    label: Label,
+    labels: Sequence[Label],
     dated: pl.DataFrame,
     *,
     universe: str | None,
@@ -53,7 +53,7 @@ def ranked_panel(
     built = build_panel(
         view,
         features,
-        [label],
+        labels,
         universe=universe,
         first=dated["session"][0],
         last=dated["session"][-1],

@@ -134,7 +134,7 @@ def train(
     panel = ranked_panel(
         view,
         features,
-        label,
+        [label],
         dated,
         universe=universe,
         stride=chosen.stride,

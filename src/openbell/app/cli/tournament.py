@@ -1,0 +1,103 @@
+"""`openbell tournament`: every model with every allocator, and a champion that survives its own search, or none."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from openbell.app.cli.words import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    open_home,
+    print_json,
+    session_date,
+)
+from openbell.core.errors import BadInput
+
+CandidatesOption = Annotated[
+    str | None,
+    typer.Option("--candidates", metavar="A,B", help="Models that meet; NAME_tuned tunes NAME. Default: the desk's."),
+]
+AllocatorsOption = Annotated[
+    str | None,
+    typer.Option("--allocators", metavar="A,B", help="Allocators each model is paired with. Default: the desk's."),
+]
+BaselineOption = Annotated[
+    str | None, typer.Option("--baseline", metavar="MODEL", help="A model that meets the others, to compare with.")
+]
+TrialsOption = Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials for each tuned candidate.")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option("--time-budget", metavar="30m", help="Time for all tuning: 90s, 30m or 2h. Short: fewer sessions."),
+]
+JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes and threads.")]
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """`text`, such as 90s, 30m or 2h, in seconds."""
+    unit = _SECONDS.get(text[-1:])
+    try:
+        number = float(text[:-1])
+    except ValueError:
+        number = 0.0
+    if unit is None or not 0.0 < number < float("inf"):
+        raise BadInput(f"`{text}` is no time. Write it like 90s, 30m or 2h.")
+    return number * unit
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def stocks(
+    as_of: AsOfOption,
+    candidates: CandidatesOption = None,
+    allocators: AllocatorsOption = None,
+    baseline: BaselineOption = None,
+    trials: TrialsOption = None,
+    time_budget: BudgetOption = None,
+    jobs: JobsOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a tournament of the stocks desk on what was known before the open of DATE, and promote a champion or none.
+
+    Selection never reads the hold-out, the last part of the sessions (`openbell holdout show stocks`). Exit codes:
+    0 a champion was promoted, 1 nobody survived and production is unchanged, 3 some candidate failed (the report says
+    which). A run that was stopped goes on where it was: run the same command again.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.tournament import Asked, hold_stocks
+
+    asked = Asked(
+        candidates=_names(candidates),
+        allocators=_names(allocators),
+        baseline=baseline,
+        trials=trials,
+        time_budget_seconds=None if time_budget is None else seconds(time_budget),
+        jobs=jobs,
+    )
+    opened = open_home(home, sets, settings)
+    with progress_bar("tournament stocks") as progress:
+        held = hold_stocks(opened, session_date(as_of), asked, progress)
+    if as_json:
+        print_json(held.as_json())
+    else:
+        for line in held.lines():
+            print(line)
+    raise typer.Exit(held.exit_code)
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Let models and allocators meet; promote a champion or refuse.")
+    group.command("stocks")(stocks)
+    app.add_typer(group, name="tournament")

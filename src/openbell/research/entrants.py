@@ -1,0 +1,158 @@
+"""Who meets in a tournament: models by name, what each is made of, with parameters that were tuned or not."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from openbell.core.declare import Label, Model
+from openbell.core.errors import BadInput
+from openbell.core.types import Panel
+from openbell.research.fitting import fingerprint
+from openbell.research.folds import Fold, train_rows
+from openbell.research.inner import TrainingRows
+from openbell.research.panel import Progress
+from openbell.research.tuning import TuningSettings, tune
+from openbell.research.walkforward import Members, Parameters
+
+if TYPE_CHECKING:
+    from openbell.store.trials import Trials
+
+#: A candidate of this ending is its stem with parameters that were tuned inside the first training window.
+TUNED = "_tuned"
+_TUNING = {
+    "model": pl.String,
+    "trial": pl.Int64,
+    "value": pl.Float64,
+    "default_value": pl.Float64,
+    "state": pl.String,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entrants:
+    """Who meets: models by name, what each is made of, and the allocators that each is paired with.
+
+    `parameters` are over a model's defaults. `tuned` are the names whose parameters are still to be found.
+    """
+
+    models: tuple[Model, ...]
+    allocators: tuple[str, ...]
+    parameters: Parameters = field(default_factory=dict)
+    members: Members = field(default_factory=dict)
+
+    @property
+    def prints(self) -> dict[str, str]:
+        """Fingerprint of each model with its parameters and members."""
+        return {
+            each.name: fingerprint(each, self.parameters.get(each.name, {}), self.members.get(each.name, ()))
+            for each in self.models
+        }
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """Candidates whose parameters are searched for."""
+        return tuple(model.name for model in self.models if model.name.endswith(TUNED))
+
+
+def entrants_of(
+    names: Sequence[str],
+    allocators: Sequence[str],
+    find: Callable[[str], Model],
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> Entrants:
+    """The declared models of `names`; ``NAME_tuned`` is the model NAME under its own name, to be tuned.
+
+    Parameters
+    ----------
+    find : gives a declared model by name, or refuses. parameters : by declared name, over its defaults.
+    """
+    if not names or not allocators:
+        raise BadInput("A tournament needs at least one candidate and one allocator.")
+    models, given, members = [], {}, {}
+    for name in dict.fromkeys(names):
+        stem = name.removesuffix(TUNED)
+        declared = find(stem)
+        if stem != name and not declared.search:
+            raise BadInput(f"The model `{stem}` declares no search space, so there is no `{name}`.")
+        models.append(replace(declared, name=name))
+        given[name] = dict(parameters.get(stem, {}))
+        if declared.members:
+            members[name] = tuple((find(each), dict(parameters.get(each, {}))) for each in declared.members)
+    return Entrants(tuple(models), tuple(dict.fromkeys(allocators)), given, members)
+
+
+def tuned(
+    entrants: Entrants,
+    panel: Panel,
+    label: Label,
+    fold: Fold,
+    ledger: Trials,
+    desk: str,
+    at: dt.datetime,
+    *,
+    trials: int,
+    time_budget_seconds: float,
+    seed: int,
+    cache: Path | None,
+    now: Callable[[], float],
+    progress: Progress | None,
+) -> tuple[Entrants, pl.DataFrame, tuple[str, ...]]:
+    """The entrants with the parameters found inside the first training window, the trials, and what to say of it."""
+    tables, notes, found = [], [], dict(entrants.parameters)
+    if not entrants.tuned:
+        return entrants, pl.DataFrame(schema=_TUNING), ()
+    known = panel.frame.filter(train_rows(label.name, fold.fit_at, 1, fold.train_first).fill_null(False))
+    rows = TrainingRows(
+        known.select(panel.features),
+        known[label.name].cast(pl.Float64).to_numpy(),
+        known.select("session", "symbol", "as_of", pl.col(f"{label.name}_known_at").alias("label_known_at")),
+    )
+    models = {each.name: each for each in entrants.models}
+    for name in entrants.tuned:
+        best = tune(
+            models[name],
+            rows,
+            fit_at=fold.fit_at,
+            ledger=ledger,
+            desk=desk,
+            data=panel.recipe,
+            at=at,
+            now=now,
+            settings=TuningSettings(
+                trials=trials,
+                seed=seed,
+                time_budget_seconds=time_budget_seconds / len(entrants.tuned),
+            ),
+            parameters=found.get(name, {}),
+            members=entrants.members.get(name, ()),
+            cache=None if cache is None else cache / "tuning",
+            progress=progress,
+        )
+        found[name] = {**found.get(name, {}), **best.parameters}
+        tables.append(
+            best.trials.select(
+                pl.lit(name).alias("model"),
+                "trial",
+                "value",
+                pl.lit(best.default_value, dtype=pl.Float64).alias("default_value"),
+                "state",
+            )
+        )
+        notes += [*best.notes, _gain(name, best.trials.height, best.value, best.default_value, best.stopped_by)]
+    return replace(entrants, parameters=found), pl.concat(tables).cast(_TUNING), tuple(notes)
+
+
+def _gain(name: str, trials: int, value: float, default: float | None, stopped_by: str) -> str:
+    said = "its defaults could not be fitted" if default is None else f"its defaults {default:+.4f}"
+    over = " (the time budget was over)" if stopped_by == "time" else ""
+    return (
+        f"{name}: the best of {trials} trials{over} has a mean rank IC of {value:+.4f} on the inner folds of the first "
+        f"training window, {said}. It is the largest of many on the same rows; what it is worth out of sample is the "
+        "difference between the two candidates."
+    )

@@ -1,0 +1,103 @@
+"""What the models of a tournament look at: importance by permutation on test folds, and contributions in summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from openbell.core.declare import Feature, Model
+from openbell.core.types import Panel
+from openbell.research.candidates import Candidate
+from openbell.research.explanation import contributions, permutation_importance, summary
+from openbell.research.fitting import load_fitted
+from openbell.store.artifacts import FittedModel
+
+#: Decisions of a test fold that are looked at: enough for a mean rank IC, few enough to score many times over.
+DATES = 24
+#: Rows whose contributions are averaged for the summary.
+ROWS = 400
+IMPORTANCE = {
+    "model": pl.String,
+    "fold": pl.Int64,
+    "feature": pl.String,
+    "drop": pl.Float64,
+    "spread": pl.Float64,
+}
+SHAP = {"model": pl.String, "feature": pl.String, "mean_abs": pl.Float64}
+
+
+@dataclass(frozen=True)
+class FamilyImportance:
+    """Permutation importance of each family of features, for `walkforward.walk_forward` to ask of every fold.
+
+    A column alone says little among a hundred that are related: what one tells, its neighbours tell too.
+    """
+
+    families: Mapping[str, tuple[str, ...]]
+    label: str
+    seed: int
+    name: str = "family importance 1"
+
+    @classmethod
+    def of(cls, features: Sequence[Feature], label: str, seed: int) -> FamilyImportance:
+        """The families that `features` stand in."""
+        families: dict[str, tuple[str, ...]] = {}
+        for each in features:
+            families[each.family] = (*families.get(each.family, ()), each.name)
+        return cls(families, label, seed)
+
+    def __call__(self, model: Model, fitted: FittedModel, features: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+        """``feature`` (a family), ``drop``, ``spread`` on evenly spread dates of the fold; empty for sequences."""
+        empty = pl.DataFrame(schema={name: IMPORTANCE[name] for name in ("feature", "drop", "spread")})
+        if model.sequential or model.members:
+            return empty
+        days = rows["session"].unique().sort()
+        kept = days.gather_every(max(len(days) // DATES, 1)).head(DATES)
+        inside = rows.select(
+            (pl.col("session").is_in(kept.implode()) & pl.col(self.label).is_not_null()).alias("kept")
+        )["kept"]
+        there = {
+            family: tuple(name for name in names if name in features.columns) for family, names in self.families.items()
+        }
+        some, target = features.filter(inside), rows.filter(inside)
+        if some.is_empty():
+            return empty
+        found = permutation_importance(
+            fitted,
+            some,
+            target["session"],
+            target[self.label].cast(pl.Float64).to_numpy(),
+            families={family: names for family, names in there.items() if names},
+            seed=self.seed,
+        )
+        return found.select("feature", "drop", "spread")
+
+    @staticmethod
+    def frame(examined: pl.DataFrame | None) -> pl.DataFrame:
+        """Every fold's importance as the report reads it."""
+        if examined is None:
+            return pl.DataFrame(schema=IMPORTANCE)
+        return examined.select(list(IMPORTANCE)).cast(IMPORTANCE)
+
+
+def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> pl.DataFrame:
+    """``model``, ``feature``, ``mean_abs``: mean size of each feature's contribution on rows of the last decisions."""
+    parts = []
+    last = panel.frame.tail(max(ROWS * 4, 1)).select(panel.features)
+    rows = last.sample(min(ROWS, last.height), seed=seed) if last.height > ROWS else last
+    for each in candidates:
+        if each.folder is None:
+            continue
+        fitted = load_fitted(each.folder, manifest_hash=each.manifest_hash)
+        if not _explainable(fitted):
+            continue
+        found = summary(contributions(fitted, rows), fitted.features)
+        parts.append(found.select(pl.lit(each.name).alias("model"), "feature", "mean_abs"))
+    return pl.concat(parts).cast(SHAP) if parts else pl.DataFrame(schema=SHAP)
+
+
+def _explainable(fitted: FittedModel) -> bool:
+    """A sequence has no contributions of one row."""
+    return not getattr(fitted.predictor, "sequential", False)
