@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -197,6 +198,7 @@ def fingerprint(model: Model, parameters: Mapping[str, Any], members: Members = 
     )
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return version(distribution)
@@ -213,7 +215,7 @@ def _code(module: ModuleType | None) -> dict[str, str]:
         if each is None or each.__name__ in found:
             continue
         found[each.__name__] = inspect.getsource(each)
-        rooms = (each.__name__.rpartition(".")[0], "openbell.quant")
+        rooms = {each.__name__.rpartition(".")[0], "openbell.quant"} - {""}  # a module may stand in no package
         taken = {getattr(value, "__module__", None) for value in vars(each).values()}
         waiting += [sys.modules.get(name) for name in taken if name and name.rpartition(".")[0] in rooms]
     return dict(sorted(found.items()))
