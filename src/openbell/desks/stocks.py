@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,6 +116,7 @@ def decide(
     reading = regime_reading(market.benchmark)
     acting = reading.regime if enable_regime_adaptation else Regime.NORMAL
     universe = _universe(market, min_price_usd, min_volume_shares, min_market_value_usd, max_names)
+    universe = replace(universe, counts=dict(universe.counts))
     k = breadth(top_k, acting)
     chosen, basis = _chosen(forecast, universe, min(k, optimiser_names) if wanted in OPTIMISERS else k, wanted)
     gross = min(GROSS[acting], 1.0)
@@ -177,6 +179,8 @@ def _checked(forecast: Forecast, market: Market, weighting: str, counts: Mapping
     return wanted
 
 
+# A tournament asks many times about one market, which is frozen; each caller copies the counts.
+@lru_cache(maxsize=2)
 def _universe(
     market: Market, min_price_usd: float, min_volume_shares: float, min_market_value_usd: float, max_names: int
 ) -> _Universe:
