@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from openbell.app import evidence
 from openbell.app.clock import seconds
-from openbell.app.holdout import holdout_first
+from openbell.app.holdout import holdout_first, span
 from openbell.app.production import Production, appoint, in_office
 from openbell.app.selection_files import link_latest, write_candidates, write_selection
 from openbell.app.training import (
@@ -34,6 +34,7 @@ from openbell.research.candidates import Candidate
 from openbell.research.champion import choose
 from openbell.research.contest import JOINED_BY, Contest
 from openbell.research.entrants import Entrants, entrants_of
+from openbell.research.last_look import last_look
 from openbell.research.meeting import MeetingSettings
 from openbell.research.refit import refit
 from openbell.research.selection import Rules
@@ -222,12 +223,16 @@ def entrants(home: Home, desk: Desk, asked: Asked, office: Production | None) ->
         model, _, allocator = reigning.partition(JOINED_BY)
         models.append(model)
         allocators.append(allocator)
-    parameters = {name: dict(given) for name, given in home.settings.models.items() if given}
+    return entrants_of(models, allocators, _finder(home), _parameters(home))
 
-    def find(name: str) -> Model:
-        return home.catalogue.find("models", name)  # type: ignore[return-value]
 
-    return entrants_of(models, allocators, find, parameters)
+def _finder(home: Home) -> Callable[[str], Model]:
+    return lambda name: home.catalogue.find("models", name)  # type: ignore[return-value]
+
+
+def _parameters(home: Home) -> dict[str, dict[str, Any]]:
+    """Parameters of every model, as they are set."""
+    return {name: dict(given) for name, given in home.settings.models.items() if given}
 
 
 def _label(home: Home, name: str) -> Label:
@@ -376,6 +381,8 @@ def _evidence(
         "alpha": contest.alpha,
         "holdout_first": contest.holdout_first.isoformat(),
         "entrants": contest.matrix["entrant"].to_list(),
+        "parameters": {name: dict(given) for name, given in played.entrants.parameters.items()},
+        "features": list(played.features),
         "failures": contest.failures.to_dicts(),
         "notes": list(contest.notes),
         "settings": home.settings.hash,
@@ -434,6 +441,31 @@ def _promoted(
     )
 
 
-def told(contest: Contest) -> Mapping[str, Any]:
-    """The figures of a tournament for a program."""
-    return asdict(contest)
+def holdout_evaluation(home: Home, desk_name: str) -> Mapping[str, Any]:
+    """What the champion in office earned over the hold-out; `holdout.open_holdout` calls it, once for each champion."""
+    desk = home.catalogue.desks[desk_name]
+    first, last = span(home, desk_name)
+    after = home.sessions.shift(last, 1)
+    office = in_office(home, home.as_of(after), desk_name)
+    if office is None:
+        raise Refused(f"Nobody is in office at the desk `{desk_name}`, so there is no champion to evaluate.")
+    candidate, _, allocator = str(office.payload["candidate"]).partition(JOINED_BY)
+    weighting = allocator or office.weighting or home.settings.desks[desk_name]["weighting"]
+    view, chosen_on = home.view(after), office.training or {}
+    met = entrants_of(
+        [candidate], [allocator_name(weighting)], _finder(home), _parameters(home) | chosen_on.get("parameters", {})
+    )
+    known = set(chosen_on.get("features", ())) or {each.name for each in features_of(home, view)}
+    return last_look(
+        view,
+        desk,
+        bound_desk(home),
+        [each for each in features_of(home, view) if each.name in known],
+        _label(home, desk.label),
+        met,
+        first=first,
+        universe=universe_of(view, home.settings.data.universe),
+        benchmark=home.settings.data.benchmark,
+        ledger=home.trials,
+        settings=meeting_settings(home, Asked()),
+    )

@@ -70,7 +70,8 @@ def entrants_of(
 
     Parameters
     ----------
-    find : gives a declared model by name, or refuses. parameters : by declared name, over its defaults.
+    find : gives a declared model by name, or refuses.
+    parameters : over a model's defaults, by its name here or else by its declared one.
     """
     if not names or not allocators:
         raise BadInput("A tournament needs at least one candidate and one allocator.")
@@ -81,7 +82,7 @@ def entrants_of(
         if stem != name and not declared.search:
             raise BadInput(f"The model `{stem}` declares no search space, so there is no `{name}`.")
         models.append(replace(declared, name=name))
-        given[name] = dict(parameters.get(stem, {}))
+        given[name] = dict(parameters.get(name, parameters.get(stem, {})))
         if declared.members:
             members[name] = tuple((find(each), dict(parameters.get(each, {}))) for each in declared.members)
     return Entrants(tuple(models), tuple(dict.fromkeys(allocators)), given, members)

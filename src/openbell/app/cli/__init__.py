@@ -41,6 +41,7 @@ def _mount() -> None:
         promote,
         run,
         settings,
+        tournament,
         train,
     )
 
@@ -50,6 +51,7 @@ def _mount() -> None:
         listing,
         features,
         train,
+        tournament,
         promote,
         champion,
         holdout,
