@@ -140,8 +140,12 @@ def replay(
     universe: str,
     progress: Progress | None = None,
     scores: str | None = None,
+    weighting: str | None = None,
 ) -> Backtest:
-    """The desk's policy over all out-of-sample sessions: the champion's scores, or the portfolio without a view."""
+    """The desk's policy over all out-of-sample sessions: the champion's scores, or the portfolio without a view.
+
+    `weighting` is an allocator; None takes the one that is set.
+    """
     name = scores or training.choice.champion
     sessions = training.scores["session"]
     last = min(sessions.max(), view.sessions.last_closed(view.as_of))  # type: ignore[type-var]
@@ -151,7 +155,7 @@ def replay(
     trading = home.settings.trade
     return backtest(
         view,
-        bound_desk(home),
+        bound_desk(home, weighting),
         chosen,
         first=sessions.min(),  # type: ignore[arg-type]
         last=last,
