@@ -56,7 +56,7 @@ def verdict(of: Board) -> Verdict:
     if not entrants:
         return Verdict("No champion", f"Nobody could be back-tested, so {kept}.", "rest")
     why = f": {by_gate}" if by_gate else ""
-    return Verdict("No champion", f"None of {entrants} entrants passed every gate, so {kept}{why}.", "rest")
+    return Verdict("No champion", f"No entrant of {entrants} passed every gate, so {kept}{why}.", "rest")
 
 
 def _names(names: Sequence[str]) -> str:
