@@ -14,7 +14,7 @@ from openbell.app import evidence
 from openbell.app.clock import seconds
 from openbell.app.holdout import holdout_first, span
 from openbell.app.production import Production, appoint, in_office
-from openbell.app.selection_files import link_latest, write_candidates, write_selection
+from openbell.app.selection_files import link_latest, selection_folder, write_candidates, write_selection
 from openbell.app.training import (
     Progress,
     benchmark_symbol,
@@ -303,10 +303,16 @@ def _concluded(
             progress=progress,
         )
     payload = _evidence(home, played, training, view, session, universe, champion, progress)
-    folder = home.path / "reports" / "model_selection" / session.isoformat()
+    folder = selection_folder(home.path / "reports", session)
     files = write_selection(folder, contest)
     link_latest(folder)
-    write_candidates(home.models, played.contest, played.candidates)
+    fitted = [each for each in played.candidates if each.folder is not None]
+    write_candidates(
+        home.models / "candidates" / contest.plan,
+        contest,
+        {each.name: each.folder.relative_to(home.models).as_posix() for each in fitted if each.folder is not None},
+        {each.name: str(each.manifest_hash) for each in fitted},
+    )
     versions = _registered(home, desk, session, played, champion, files)
     home.journal.append(KIND, payload, at=home.as_of(session), key=digest([KIND, contest.plan, session]))
     promoted = None

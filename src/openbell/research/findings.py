@@ -107,7 +107,8 @@ def matrix(
         schema={"entrant": pl.String, "fallbacks": pl.Int64},
     )
     return (
-        selection.leaderboard.join(measured, on="entrant", how="left", maintain_order="left")
+        selection.leaderboard.drop("rank")
+        .join(measured, on="entrant", how="left", maintain_order="left")
         .join(ratio, on="entrant", how="left", maintain_order="left")
         .join(counts, on="entrant", how="left", maintain_order="left")
         .with_columns(halves.struct.field("field_0").alias("model"), halves.struct.field("field_1").alias("allocator"))
