@@ -47,13 +47,13 @@ def scored(home: Path, session: str) -> Measured:
     from openbell.app.home import Home
     from openbell.app.training import features_of, latest_training
     from openbell.research.forecasting import forecast
-    from openbell.store.artifacts import load_model
+    from openbell.research.fitting import load_fitted
 
     opened, day = Home.open(home), dt.date.fromisoformat(session)
     view = opened.view(day)
     training = latest_training(opened, view.as_of)
     assert training is not None
-    model = load_model(training.folder / "lightgbm")
+    model = load_fitted(training.folder / "lightgbm")
     said = forecast(view, model, features_of(opened, view), day, universe="bench", version="benchmark")
     return _ended("scoring", {"names": said.scores.height})
 

@@ -16,7 +16,7 @@ from openbell.app.published import publish
 from openbell.core.errors import IntegrityBroken, Refused
 from openbell.core.hashing import digest
 from openbell.core.time import utc
-from openbell.store.artifacts import load_model
+from openbell.research.fitting import load_fitted
 from openbell.store.journal import Record
 from openbell.store.tracker import CHAMPION, PREVIOUS, ModelVersion
 
@@ -152,7 +152,7 @@ def appoint(
     Refused
         Where `at` would change what was decided already. IntegrityBroken: where the model's files are not its own.
     """
-    load_model(home.models / version.folder, manifest_hash=version.manifest_hash)
+    load_fitted(home.models / version.folder, manifest_hash=version.manifest_hash)
     last = latest(home, version.desk)
     same = last is not None and last.version == version.label
     if last is not None and same and last.weighting == weighting:
@@ -196,7 +196,7 @@ def roll_back(home: Home, at: dt.datetime, why: Sequence[str], desk: str = DESK)
             f"{last.version} is the first champion of `{desk}`: there is no previous one to go back to. "
             "Promote another version with `openbell promote`."
         )
-    load_model(home.models / back.payload["model"], manifest_hash=back.manifest)
+    load_fitted(home.models / back.payload["model"], manifest_hash=back.manifest)
     moment = utc(at)
     _refuse_hindsight(home, home.tracker.version(desk, back.version), moment, last)
     return settle(home, _recorded(home, {**back.payload, "by": "rollback", "why": list(why)}, moment, last))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openbell.app.production import DESK, Production, in_office, predecessor
-from openbell.store.artifacts import FittedModel, load_model
+from openbell.research.fitting import load_fitted
+from openbell.store.artifacts import FittedModel
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
@@ -45,7 +46,7 @@ def seated(home: Home, as_of: dt.datetime, desk: str = DESK) -> Seat:
 def _loaded(home: Home, production: Production) -> tuple[FittedModel | None, str]:
     """The model, or None and why: also where the library itself fails on its file, for a run must go on without."""
     try:
-        return load_model(home.models / production.payload["model"], manifest_hash=production.manifest), ""
+        return load_fitted(home.models / production.payload["model"], manifest_hash=production.manifest), ""
     except Exception as failure:
         # The home's own place is in no output: the same decision has the same bytes wherever it is made.
         return None, str(failure).replace(f"{home.path}/", "")
