@@ -174,6 +174,34 @@ def test_no_champion_is_said_with_who_was_stopped_by_what(refused):
     assert "(ridge+hrp stays in office)" in verdict(office).sentence
 
 
+def test_the_champion_in_office_stays_where_nobody_beat_it():
+    """An entrant that passed every gate and is not promoted is the one in office."""
+    made = contests.contest()
+    names = made.matrix.filter("eligible").sort("weighted_score")["entrant"].to_list()
+    only = made.matrix.with_columns((pl.col("entrant") == names[0]).alias("eligible"))
+    of = shown(replace(made, champion=None, incumbent=names[0], matrix=only))
+    assert of.leader == names[0]
+    said = verdict(of)
+    assert said.headline == "The champion in office stays"
+    assert said.sentence.startswith(f"{names[0]} stays in office: it passed every gate, and nobody beat it.")
+    assert "which is in office and stays" in Page(write_model_selection(of)).words
+
+
+def test_a_measure_that_is_undefined_for_one_is_a_dash_not_the_end():
+    """Kills: a tournament of hours whose report fails because one curve never fell or never moved."""
+    made = contests.contest(champion=False)
+    gone = ("sharpe", "sharpe_lower", "sharpe_upper", "calmar", "p_value", "statistic", "deflated_sharpe", "sortino")
+    first = pl.int_range(pl.len()) == 0
+    holed = made.matrix.with_columns(pl.when(first).then(None).otherwise(name).alias(name) for name in gone)
+    of = shown(replace(made, matrix=holed))
+    html = write_model_selection(of)
+    assert_whole_and_offline(html)
+    assert_no_missing_words(html)
+    assert "too few for an interval" in Page(html).words
+    assert "| ridge+equal |" in write_selection_markdown(of)
+    assert "Not in backtest_comparison_matrix.csv, which has no holes: ridge." in Page(html).words
+
+
 def test_nobody_back_tested_is_an_answer_too(nobody):
     assert nobody.leader is None
     assert verdict(nobody).sentence == "Nobody could be back-tested, so production is unchanged."
@@ -244,6 +272,14 @@ def _with(name, column, value):
     return change
 
 
+def _with_champion(column, value):
+    def change(c):
+        named = pl.col("entrant") == c.champion
+        return {"matrix": c.matrix.with_columns(pl.when(named).then(value).otherwise(column).alias(column))}
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -259,8 +295,10 @@ def _with(name, column, value):
         (_without("matrix", "p_value"), "`matrix` lacks `p_value`"),
         (_without("regimes", "sessions"), "`regimes` lacks `sessions`"),
         (_without("calibration", "n"), "`calibration` lacks `n`"),
-        (_with("matrix", "sharpe", float("nan")), "no holes; there are some in sharpe"),
-        (_with("matrix", "calmar", None), "no holes; there are some in calmar"),
+        (_with("matrix", "entrant", None), "no holes; there are some in entrant"),
+        (_with("matrix", "weighted_score", None), "no holes; there are some in weighted_score"),
+        (_with_champion("p_value", None), "named champion without its p_value"),
+        (_with_champion("sharpe_lower", float("nan")), "named champion without its sharpe_lower"),
         (_with("matrix", "calmar", float("inf")), "infinite values in calmar"),
         (_with("costs", "sharpe", float("-inf")), "infinite values in sharpe"),
         (_with("training", "dates", None), "figures without dates"),

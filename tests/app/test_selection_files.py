@@ -258,9 +258,7 @@ def test_latest_replaces_neither_a_folder_nor_leads_nowhere(tmp_path):
 
 def test_candidates_are_listed_with_where_they_lie(tmp_path):
     made = contests.contest(failed="ridge")
-    path = write_candidates(
-        tmp_path / "plan", made, {"lightgbm": "plan/lightgbm"}, {"lightgbm": "ab" * 32}, replications=FEW
-    )
+    path = write_candidates(tmp_path / "plan", made, {"lightgbm": "plan/lightgbm"}, {"lightgbm": "ab" * 32})
     said = {row["model"]: row for row in json.loads(path.read_text())["candidates"]}
     assert said["lightgbm"]["folder"] == "plan/lightgbm"
     assert said["lightgbm"]["sha256"] == "ab" * 32

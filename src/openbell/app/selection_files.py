@@ -77,6 +77,7 @@ def tables_of(of: Board) -> Files:
         "tuning.csv": _csv(contest.tuning),
         "coverage.csv": _csv(contest.calibration),
         "failures.csv": _csv(contest.failures),
+        **({"intervals.csv": _csv(contest.intervals)} if contest.intervals.width else {}),
     }
 
 
@@ -87,7 +88,9 @@ def leader_sheet(of: Board, *, replications: int = REPLICATIONS) -> str:
     contest, leader = of.contest, of.leader
     equity = contest.equity
     title, notes = f"Champion: {leader}", []
-    if contest.champion is None:
+    if of.stays:
+        title, notes = f"{leader} (stays in office)", ["Nobody beat the champion in office; nothing changes."]
+    elif contest.champion is None:
         title = f"{leader or 'equal weight'} (no champion)"
         notes = ["No entrant passed every gate. This curve leads by weighted score; nothing trades by it."]
     return tear_sheet(
@@ -166,7 +169,7 @@ def link_latest(folder: Path) -> Path:
         beside.unlink()
     try:
         beside.symlink_to(folder.name, target_is_directory=True)
-    except (OSError, NotImplementedError):
+    except (OSError, RuntimeError):  # refused by the disk, or unknown to the system
         write_whole(link, f"{folder.name}\n")
         return link
     try:
@@ -177,17 +180,10 @@ def link_latest(folder: Path) -> Path:
     return link
 
 
-def write_candidates(
-    folder: Path,
-    contest: Contest,
-    folders: Mapping[str, str],
-    saved: Mapping[str, str],
-    *,
-    replications: int = REPLICATIONS,
-) -> Path:
+def write_candidates(folder: Path, contest: Contest, folders: Mapping[str, str], saved: Mapping[str, str]) -> Path:
     """Write ``candidates.json`` into `folder` (``models/candidates/PLAN``), whole or not at all."""
     path = folder / "candidates.json"
-    write_whole(path, json_text(candidates_record(board(contest, replications=replications), folders, saved)))
+    write_whole(path, json_text(candidates_record(contest, folders, saved)))
     return path
 
 

@@ -46,17 +46,23 @@ def verdict(of: Board) -> Verdict:
     contest, entrants = of.contest, of.ranking.height
     stopped = [row for row in tables.gate_counts(of) if row["first"]]
     by_gate = "; ".join(f"{row['gate']} stopped {_names(row['first'])}" for row in stopped)
+    others = f" Of the others, {by_gate}." if by_gate else ""
     if contest.champion is not None:
-        others = f" Of the others, {by_gate}." if by_gate else ""
         passed = f"passed all {len(of.gates)} gates" if of.gates else "was chosen"
         sentence = f"{contest.champion} {passed}, one of {of.ranking['eligible'].sum()} among {entrants} entrants."
         return Verdict(f"Champion: {contest.champion}", sentence + others, "act")
-    kept = "production is unchanged"
-    kept += f" ({contest.incumbent} stays in office)" if contest.incumbent else ""
+    if of.stays:
+        sentence = f"{of.leader} stays in office: it passed every gate, and nobody beat it."
+        return Verdict("The champion in office stays", sentence + others, "rest")
+    return Verdict("No champion", _refusal(of, by_gate), "rest")
+
+
+def _refusal(of: Board, by_gate: str) -> str:
+    incumbent, entrants = of.contest.incumbent, of.ranking.height
+    kept = "production is unchanged" + (f" ({incumbent} stays in office)" if incumbent else "")
     if not entrants:
-        return Verdict("No champion", f"Nobody could be back-tested, so {kept}.", "rest")
-    why = f": {by_gate}" if by_gate else ""
-    return Verdict("No champion", f"No entrant of {entrants} passed every gate, so {kept}{why}.", "rest")
+        return f"Nobody could be back-tested, so {kept}."
+    return f"No entrant of {entrants} passed every gate, so {kept}" + (f": {by_gate}." if by_gate else ".")
 
 
 def _names(names: Sequence[str]) -> str:
@@ -69,7 +75,9 @@ def headline_figures(of: Board) -> list[Figure | TooFew]:
     if of.leader is None:
         return []
     row: dict[str, Any] = of.row(of.leader)
-    ratio = Estimate(row["sharpe"], row["sharpe_lower"], row["sharpe_upper"], row["n"], 0.95, 1)
+    bounds = (row["sharpe_lower"], row["sharpe_upper"])
+    whole = None not in (row["sharpe"], *bounds)
+    ratio = Estimate(row["sharpe"], *(bounds if whole else (None, None)), row["n"], 0.95, 1)
     plain = of.curves[BASELINE].sharpe.value
     beside = as_figure(f"Sharpe ratio of {of.leader}", ratio, plain, "equal weight", of.tries)
     return [of.added[of.leader], beside]

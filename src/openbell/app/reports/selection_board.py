@@ -45,6 +45,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: Columns of the matrix that every entrant has, and those that a champion cannot be without.
+WHOLE = ("entrant", "model", "allocator", "weighted_score", "survives", "eligible", "fallbacks")
+PROVEN = ("sharpe", "sharpe_lower", "sharpe_upper", "active_return", "p_value", "deflated_sharpe", "max_drawdown")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Board:
     """A checked tournament with what every output of it shares.
@@ -68,17 +73,23 @@ class Board:
 
     @property
     def leader(self) -> str | None:
-        """The champion; where there is none, the highest weighted score; None where nobody was back-tested."""
+        """The champion, chosen now or staying; else the highest weighted score; None where nobody was back-tested."""
         if self.contest.champion is not None:
             return self.contest.champion
-        return None if self.ranking.is_empty() else str(self.ranking["entrant"][0])
+        ahead = self.ranking.filter("eligible") if self.stays else self.ranking
+        return None if ahead.is_empty() else str(ahead["entrant"][0])
+
+    @property
+    def stays(self) -> bool:
+        """Whether nobody is promoted because the champion in office passed every gate and was not beaten."""
+        return self.contest.champion is None and bool(self.ranking["eligible"].any())
 
     @property
     def top(self) -> tuple[str, ...]:
-        """The entrants that are drawn: the best by weighted score, and the champion where it is not among them."""
+        """The entrants that are drawn: the best by weighted score, and the leader where it is not among them."""
         best = self.ranking["entrant"].head(TOP).to_list()
-        champion = self.contest.champion
-        return (*best, *([champion] if champion is not None and champion not in best else []))
+        leader = self.leader
+        return (*best, *([leader] if leader is not None and leader not in best else []))
 
     @property
     def sessions(self) -> int:
@@ -92,11 +103,8 @@ class Board:
 
 def board(contest: Contest, *, replications: int = REPLICATIONS) -> Board:
     """The tournament as it may be shown; one that was measured in sample, or lacks n or tries, is refused."""
-    _refuse_missing_columns(contest)
-    _refuse_read_holdout(contest)
-    found = replace(contest, **{name: _nan_as_missing(name, getattr(contest, name)) for name in COLUMNS})
-    _refuse_unfit_matrix(found)
-    tries, effective = _tries(found)
+    found = checked(contest)
+    tries, effective = tries_of(found)
     counts = {name: found.active[name].count() for name in found.active.columns if name != "session"}
     ranking = found.matrix.sort("weighted_score", "entrant", descending=[True, False]).with_row_index("rank", 1)
     ranking = ranking.with_columns(pl.col("entrant").replace_strict(counts, return_dtype=pl.Int64).alias("n"))
@@ -109,6 +117,17 @@ def board(contest: Contest, *, replications: int = REPLICATIONS) -> Board:
         added={name: _added(found, name, tries, replications) for name in ranking["entrant"]},
         curves={name: _measured(found, name, replications) for name in (BASELINE, BENCHMARK)},
     )
+
+
+def checked(contest: Contest) -> Contest:
+    """The tournament with NaN read as missing; refused where a figure of it cannot be judged (check 5)."""
+    _refuse_missing_columns(contest)
+    _refuse_read_holdout(contest)
+    found = replace(contest, **{name: _nan_as_missing(name, getattr(contest, name)) for name in COLUMNS})
+    _refuse_unfit_matrix(found)
+    _refuse_uncounted(found)
+    _refuse_unproven_champion(found)
+    return found
 
 
 def _refuse_missing_columns(contest: Contest) -> None:
@@ -144,8 +163,9 @@ def _nan_as_missing(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_unfit_matrix(contest: Contest) -> None:
+    """Each entrant once, with its score and its daily returns; a measure that is undefined for it may be missing."""
     matrix, names = contest.matrix, contest.matrix["entrant"]
-    holes = [each for each in COLUMNS["matrix"] if matrix[each].null_count()]
+    holes = [each for each in WHOLE if matrix[each].null_count()]
     if holes:
         raise Refused(f"The matrix of the tournament must have no holes; there are some in {', '.join(holes)}.")
     if names.n_unique() != names.len():
@@ -157,9 +177,19 @@ def _refuse_unfit_matrix(contest: Contest) -> None:
     for name in names:
         if not contest.active[name].count():
             raise Refused(f"`{name}` has measures, but n is 0: a figure without its n is not shown.")
-    _refuse_uncounted(contest)
-    if contest.champion is not None and contest.champion not in set(matrix.filter("eligible")["entrant"]):
-        raise Refused(f"`{contest.champion}` is named champion and did not pass every gate; it is not shown as one.")
+
+
+def _refuse_unproven_champion(contest: Contest) -> None:
+    """A champion passed every gate, and every figure that says so is there."""
+    champion = contest.champion
+    if champion is None:
+        return
+    row = contest.matrix.filter(pl.col("entrant") == champion)
+    if row.height != 1 or not row["eligible"][0]:
+        raise Refused(f"`{champion}` is named champion and did not pass every gate; it is not shown as one.")
+    missing = [each for each in PROVEN if row[each][0] is None]
+    if missing:
+        raise Refused(f"`{champion}` is named champion without its {', '.join(missing)}; it is not shown as one.")
 
 
 def _refuse_uncounted(contest: Contest) -> None:
@@ -175,7 +205,8 @@ def _refuse_uncounted(contest: Contest) -> None:
             raise Refused(f"The tournament's `{name}` has figures without {', '.join(bare)}; they are not shown.")
 
 
-def _tries(contest: Contest) -> tuple[int, float | None]:
+def tries_of(contest: Contest) -> tuple[int, float | None]:
+    """Configurations in the ledger, and how many independent ones they amount to."""
     said = contest.significance.get("trials", {})
     raw, effective = said.get("raw"), said.get("effective")
     if not isinstance(raw, int) or raw < 1:

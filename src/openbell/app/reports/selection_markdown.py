@@ -31,6 +31,12 @@ def _range(low: float | None, high: float | None, unit: str) -> str:
     )
 
 
+def _with_range(value: float | None, low: float | None, high: float | None) -> str:
+    """A figure is shown with its interval or not at all."""
+    said = _range(low, high, "number")
+    return said if None in (value, low, high) else f"{number(value)} ({said})"
+
+
 def _or_said(rows: Sequence[Any], table: list[str], otherwise: str) -> list[str]:
     return table if rows else [otherwise, ""]
 
@@ -83,7 +89,7 @@ def _leaderboard(of: Board) -> list[str]:
                 row["rank"],
                 row["entrant"] + (" (champion)" if row["champion"] else ""),
                 number(row["weighted_score"], 3),
-                f"{number(row['sharpe'])} ({_range(row['sharpe_lower'], row['sharpe_upper'], 'number')})",
+                _with_range(row["sharpe"], row["sharpe_lower"], row["sharpe_upper"]),
                 f"{percent(row['active_return'], sign=True)} ({interval})",
                 chance(row["p_value"]),
                 number(row["deflated_sharpe"], 3),
@@ -96,7 +102,7 @@ def _leaderboard(of: Board) -> list[str]:
         )
     for label, name in (("equal weight", BASELINE), (of.contest.benchmark, BENCHMARK)):
         curve = of.curves[name]
-        ratio = f"{number(curve.sharpe.value)} ({_range(curve.sharpe.low, curve.sharpe.high, 'number')})"
+        ratio = _with_range(curve.sharpe.value, curve.sharpe.low, curve.sharpe.high)
         rows.append(
             (
                 "",

@@ -51,6 +51,8 @@ def champion_vs_benchmark(of: Board) -> bytes:
     leader = of.leader
     if leader is None:
         title = "No champion: nobody was back-tested"
+    elif of.stays:
+        title = f"Nobody new: {leader} stays in office"
     elif of.contest.champion is None:
         title = f"No champion. {leader} leads by weighted score and did not pass every gate"
     else:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from openbell.app.reports.figures import OUT_OF_SAMPLE
-from openbell.app.reports.selection_board import Board
+from openbell.app.reports.selection_board import Board, checked, tries_of
 from openbell.research.contest import Contest
 
 
@@ -129,15 +129,15 @@ def finite(value: Any) -> Any:
     return value
 
 
-def candidates_record(of: Board, folders: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, Any]:
+def candidates_record(contest: Contest, folders: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, Any]:
     """``candidates.json``: every model that was trained, where it lies, its hash, and what its scores were worth.
 
     Parameters
     ----------
     folders : of each saved model, relative to the folder of models. saved : hash of each one's manifest.
     """
-    contest = of.contest
-    entrants = of.ranking.group_by("model", maintain_order=True).agg("entrant")
+    found, tries = checked(contest), tries_of(contest)[0]
+    entrants = found.matrix.sort("entrant").group_by("model", maintain_order=True).agg("entrant")
     paired = dict(entrants.iter_rows())
     return {
         "desk": contest.desk,
@@ -145,7 +145,7 @@ def candidates_record(of: Board, folders: Mapping[str, str], saved: Mapping[str,
         "plan": contest.plan,
         "data": contest.recipe,
         "split": OUT_OF_SAMPLE,
-        "tries": of.tries,
+        "tries": tries,
         "candidates": [
             {
                 **row,
@@ -153,6 +153,6 @@ def candidates_record(of: Board, folders: Mapping[str, str], saved: Mapping[str,
                 "sha256": saved.get(row["model"]),
                 "entrants": paired.get(row["model"], []),
             }
-            for row in of.contest.training.iter_rows(named=True)
+            for row in found.training.iter_rows(named=True)
         ],
     }

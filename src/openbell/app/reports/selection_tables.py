@@ -18,6 +18,11 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "Every configuration that was ever fitted on these data counts, tuning included; the effective number allows "
         "for tries whose returns move together. Both raise what a result has to reach.",
     ),
+    "stepm": (
+        "Stepwise multiple test",
+        "The first gate (Romano and Wolf): which entrants add something to equal weight, with the error of naming even "
+        "one wrongly held over all of them together.",
+    ),
     "pbo": (
         "Probability of back-test overfitting",
         "How often the entrant that is best on one half of the time ends below the median on the other half (CSCV). "
@@ -44,6 +49,9 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
 MEASURES: Mapping[str, str] = {
     "raw": "in the ledger",
     "effective": "independent, about",
+    "counted_candidate": "candidates fitted",
+    "counted_tuning": "tuning trials",
+    "counted_backtest": "back-tests",
     "pbo": "probability",
     "loss": "chosen one lost in the other half",
     "slope": "Sharpe in the other half per Sharpe in its own",
@@ -131,7 +139,7 @@ def grid(board: Board, measure: str) -> dict[str, Any]:
     return {
         "columns": allocators,
         "rows": [(model, [found.get((model, each)) for each in allocators]) for model in models],
-        "widest": max((abs(each) for each in found.values()), default=0.0) or 1.0,
+        "widest": max((abs(each) for each in found.values() if each is not None), default=0.0) or 1.0,
     }
 
 
