@@ -46,8 +46,8 @@ def scored(home: Path, session: str) -> Measured:
 
     from openbell.app.home import Home
     from openbell.app.training import features_of, latest_training
-    from openbell.research.forecasting import forecast
     from openbell.research.fitting import load_fitted
+    from openbell.research.forecasting import forecast
 
     opened, day = Home.open(home), dt.date.fromisoformat(session)
     view = opened.view(day)

@@ -167,6 +167,18 @@ def test_rows_on_which_a_member_abstains_stay_without_an_answer(tmp_path: Path):
     assert np.isfinite(scores[3:]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "needed"), [("ridge", 1), ("network", 4), ("votes", 4), ("stack", 1), ("blend of blends", 4)]
+)
+def test_a_model_says_how_many_rows_it_reads(name, needed):
+    """Kills a forecast that hands a sequence fewer rows than it needs, so that every name abstains."""
+    known = model(name)
+    assert known.history_rows == needed
+    enough, short = (known.predict(FRAME[:n], KEYS[:n]) for n in (needed, needed - 1))
+    assert np.isfinite(enough[-1])
+    assert not np.isfinite(short).any()
+
+
 def files_of(name: str, folder: Path) -> list[str]:
     save_model(model(name), folder)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -19,7 +19,7 @@ import polars as pl
 from openbell.core.errors import BadInput, IntegrityBroken, StorageFailed, nearest
 from openbell.core.hashing import canonical_json, digest
 from openbell.store.formats import Decoders, read, write
-from openbell.store.predictors import is_sequential, outputs
+from openbell.store.predictors import history_rows, is_sequential, outputs
 
 MANIFEST = "manifest.json"
 #: Rows scored at once: their matrix and the library's copies of it stay small beside the panel.
@@ -51,6 +51,11 @@ class FittedModel:
     def sequential(self) -> bool:
         """Whether it reads the rows of a symbol in their order, and so must be told their keys."""
         return is_sequential(self.predictor)
+
+    @property
+    def history_rows(self) -> int:
+        """Rows of a symbol that a score is made of, its own included; with fewer it abstains. 1 for most models."""
+        return history_rows(self.predictor)
 
     def predict(self, frame: pl.DataFrame, keys: pl.DataFrame | None = None) -> np.ndarray:
         """Scores of the rows of `frame`, or the class of the largest probability (of equals the first), shape (n,).

@@ -105,6 +105,15 @@ def is_sequential(predictor: Any) -> bool:
     return bool(getattr(predictor, "sequential", False))
 
 
+def history_rows(predictor: Any) -> int:
+    """Rows of a symbol that `predictor` reads at once, the row itself included: 1 where it reads no sequence."""
+    if isinstance(predictor, Composite):
+        return max(history_rows(member) for _, member in predictor.members)
+    if isinstance(predictor, Calibrated):
+        return history_rows(predictor.predictor)
+    return int(predictor.sequence_length) if is_sequential(predictor) else 1
+
+
 def library_of(predictor: Any) -> str:
     """The package that `predictor` comes from."""
     return type(predictor).__module__.partition(".")[0]
