@@ -15,7 +15,9 @@ from openbell.research.fitting import load_fitted
 from openbell.store.artifacts import FittedModel
 
 #: Decisions of a test fold that are looked at: enough for a mean rank IC, few enough to score many times over.
-DATES = 24
+DATES = 12
+#: Shuffles of each family.
+REPEATS = 2
 #: Rows whose contributions are averaged for the summary.
 ROWS = 400
 IMPORTANCE = {
@@ -70,6 +72,7 @@ class FamilyImportance:
             target["session"],
             target[self.label].cast(pl.Float64).to_numpy(),
             families={family: names for family, names in there.items() if names},
+            repeats=REPEATS,
             seed=self.seed,
         )
         return found.select("feature", "drop", "spread")
@@ -91,13 +94,8 @@ def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> pl.D
         if each.folder is None:
             continue
         fitted = load_fitted(each.folder, manifest_hash=each.manifest_hash)
-        if not _explainable(fitted):
-            continue
-        found = summary(contributions(fitted, rows), fitted.features)
+        if fitted.sequential:
+            continue  # a sequence has no contributions of one row
+        found = summary(contributions(fitted, rows.select(fitted.features), seed=seed), fitted.features)
         parts.append(found.select(pl.lit(each.name).alias("model"), "feature", "mean_abs"))
     return pl.concat(parts).cast(SHAP) if parts else pl.DataFrame(schema=SHAP)
-
-
-def _explainable(fitted: FittedModel) -> bool:
-    """A sequence has no contributions of one row."""
-    return not getattr(fitted.predictor, "sequential", False)

@@ -17,8 +17,10 @@ from openbell.core.types import Panel
 from openbell.core.view import View
 from openbell.research.candidates import Candidate, final_fits, write_plan
 from openbell.research.champion import rank_ics
-from openbell.research.contest import Contest
+from openbell.research.combinations import splits
+from openbell.research.contest import JOINED_BY, Contest
 from openbell.research.coverage import coverage
+from openbell.research.cpcv import cpcv_scores, label_keys
 from openbell.research.dataset import decision_sessions, ranked_panel
 from openbell.research.deciding import Decide
 from openbell.research.entrants import Entrants, tuned
@@ -30,6 +32,7 @@ from openbell.research.findings import (
     significance,
     training_frame,
 )
+from openbell.research.fitting import fit
 from openbell.research.folds import Fold
 from openbell.research.looking import FamilyImportance, shap_frame
 from openbell.research.meeting import MeetingSettings, meet, yearly_folds
@@ -234,7 +237,10 @@ def tournament(
         shap=shap_frame(candidates, panel, chosen.seed),
         tuning=tuning,
         failures=failures_frame(walked, met.held.failures),
-        significance=significance(selection, {kind: ledger.count(desk.name, kind) for kind in _KINDS}),
+        significance={
+            **significance(selection, {kind: ledger.count(desk.name, kind) for kind in _KINDS}),
+            **_recombined(panel, label, outcome, selection, entrants, ledger, dated, chosen, progress),
+        },
         champion=selection.champion,
         why=selection.why,
         alpha=rules.alpha,
@@ -244,6 +250,55 @@ def tournament(
         intervals=bounds,
     )
     return Played(contest, selection, candidates, walked.scores, ics, walked.folds, panel.features, entrants)
+
+
+def _recombined(
+    panel: Panel,
+    label: Label,
+    outcome: Label,
+    selection: Selection,
+    entrants: Entrants,
+    ledger: Trials,
+    dated: pl.DataFrame,
+    chosen: MeetingSettings,
+    progress: Progress | None,
+) -> dict[str, dict[str, Any]]:
+    """What the leader's model says on many recombined pasts; it decides nothing."""
+    if not chosen.cpcv_groups:
+        return {}
+    name = selection.leaderboard["entrant"][0].partition(JOINED_BY)[0]
+    model = next(each for each in entrants.models if each.name == name)
+    given, members = entrants.parameters.get(name, {}), entrants.members.get(name, ())
+    if model.sequential or any(each.sequential for each, _ in members):
+        return {}
+    chosen_splits = splits(
+        label_keys(panel, label.name),
+        groups=chosen.cpcv_groups,
+        test_groups=chosen.cpcv_test_groups,
+        numbers=dict(dated.select("session", "number").iter_rows()),
+    )
+    found = cpcv_scores(
+        panel,
+        label.name,
+        chosen_splits,
+        lambda frame, target: fit(model, frame, target, given, ledger=ledger, members=members),
+        outcome=outcome.name,
+        progress=progress,
+    )
+    ics, ratios = found.table["rank_ic"].drop_nulls(), found.table["sharpe"].drop_nulls()
+    return {
+        "cpcv": {
+            "model": name,
+            "paths": found.table.height,
+            "splits": len(chosen_splits),
+            "rank_ic_mean": ics.mean(),
+            "rank_ic_lowest": ics.min(),
+            "rank_ic_highest": ics.max(),
+            "score_sharpe_mean": ratios.mean(),
+            "score_sharpe_lowest": ratios.min(),
+            "paths_below_zero": int((ics < 0).sum()),
+        }
+    }
 
 
 _KINDS = ("candidate", "tuning", "backtest")
