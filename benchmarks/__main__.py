@@ -1,4 +1,4 @@
-"""`python -m benchmarks [features|daily|training|edge]`: measure, print Markdown, and write ``docs/benchmarks.md``."""
+"""`python -m benchmarks [features|training|daily|backtests|edge]`: measure, print Markdown, write the page in docs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,27 @@ def daily(home: Path, session: str) -> str:
     return table("The daily run for 500 names, interpreter start to written report", ["", *COLUMNS], rows)
 
 
-PARTS = {"features": features, "training": training, "daily": daily}
+def backtests(home: Path, session: str) -> str:
+    """The accounting kernel and its peers; needs no market."""
+    from benchmarks import backtests as engines
+
+    found = [alone("benchmarks.backtests", name, python=engines.interpreter(name)) for name in engines.ENGINES]
+    head = ["", "first call", "wall", "CPU", "cells per CPU second", "openbell's / its", "end of the curve", "memory"]
+    told = (
+        f"Generated prices, random long-only weights, a rebalance every {engines.EVERY} sessions at the close, "
+        f"{engines.COST_BP:g} bp of notional. A process each; the first call imports and compiles with nothing cached, "
+        f"then the median of {engines.RUNS} more. A cell is one name on one session under one weighting. Openbell's "
+        "one call marks the whole grid; vectorbt and bt get one weighting (bt over one year), since another would cost "
+        "them the same again. They pay each order's fee from what the orders before it left, so their ends differ "
+        "slightly. backtesting.py knows one instrument: it gets one, brought to half of the account each time.\n"
+    )
+    rows = [engines.figures(found[0], each) for each in found]
+    return "\n".join([table("Back-tests beside vectorbt, bt and backtesting.py", head, rows), told])
+
+
+PARTS = {"features": features, "training": training, "daily": daily, "backtests": backtests}
+#: Parts that make their own prices.
+WITHOUT_MARKET = {"backtests"}
 
 
 def main(words: list[str]) -> None:
@@ -75,8 +95,9 @@ def main(words: list[str]) -> None:
         sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {', '.join(PARTS)}, edge.")
     text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
     with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:
-        session = market.made(Path(folder)).isoformat()
-        for name in words or PARTS:
+        wanted = words or list(PARTS)
+        session = "" if set(wanted) <= WITHOUT_MARKET else market.made(Path(folder)).isoformat()
+        for name in wanted:
             part = PARTS[name](Path(folder), session)
             text.append(part)
             print(part, flush=True)

@@ -44,7 +44,7 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGABYTE
 
 
-def alone(module: str, *words: str) -> Measured:
+def alone(module: str, *words: str, python: str = sys.executable) -> Measured:
     """Run `python -m module words` in a process of its own; its last line is what it measured."""
     environment = {
         **os.environ,
@@ -52,7 +52,7 @@ def alone(module: str, *words: str) -> Measured:
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        [python, "-m", module, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 

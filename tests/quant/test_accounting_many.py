@@ -95,14 +95,18 @@ def test_the_same_numbers_as_the_account_of_one(with_opens: bool) -> None:
     opens, closes = prices(60, 7, seed=5, holes=0.2)
     first, rows = opens if with_opens else None, range(2, 60, 4)
     plan = plans(rows, 7, seed=6)
-    one = account(fixed_targets(plan), closes, first, capital_usd=1e5, cash_return=1e-4, delisting_return=-0.1)
-    many = accounts(cube(plan, plan), rows, closes, first, capital_usd=1e5, cash_return=1e-4, delisting_return=-0.1)
+    rng = np.random.default_rng(7)
+    known = {"volatility": rng.uniform(0, 0.05, (15, 7)), "volume_usd": rng.uniform(-1e6, 1e7, (15, 7)).clip(0)}
+    how = {"capital_usd": 1e5, "cash_return": 1e-4, "delisting_return": -0.1, "impact": 0.7, **known}
+    one = account(fixed_targets(plan), closes, first, decide_at=rows, **how)
+    many = accounts(cube(plan, plan), rows, closes, first, **how)
     for k in (0, 1):
         assert np.array_equal(many.equity_usd[k], one.equity_usd)
         assert np.array_equal(many.cash_usd[k], one.cash_usd)
         assert np.array_equal(many.turnover[k], one.turnovers)
         assert many.cost_usd[k].tolist() == [each.cost_usd for each in one.rebalances]
-        assert many.carried[k] == one.carried
+        assert (many.carried[k], many.without_impact[k].sum()) == (one.carried, one.without_impact)
+    assert one.without_impact
     assert np.array_equal(many.curve_usd[0], one.curve_usd)
     assert np.array_equal(many.returns[1], one.returns)
 
@@ -257,10 +261,15 @@ def test_the_kernel_is_compiled_once_whatever_the_arrays_are() -> None:
         ([[[0.5, 0.1]]], [0, 1], {}, "for each rebalance"),
         ([[[0.5, 0.1]]], [3], {}, "lie in 0 to 2"),
         ([[[0.5, 0.1]]], [-1], {}, "lie in 0 to 2"),
-        ([[[0.5, 0.1]]], [0], {"impact": 1.0}, "no `volatility`"),
+        ([[[0.5, 0.1]]], [0], {"impact": 1.0}, "needs both `volatility`"),
         ([[[0.5, 0.1]]], [0], {"impact": -1.0}, "`impact` must be 0 or more"),
-        ([[[0.5, 0.1]]], [0], {"impact": 1.0, "volatility": [[0.1]]}, r"shape \(1, 2\)"),
-        ([[[0.5, 0.1]]], [0], {"impact": 1.0, "volatility": [[-0.1, 0.1]]}, "NaN where unknown"),
+        ([[[0.5, 0.1]]], [0], {"impact": 1.0, "volatility": [[0.1]], "volume_usd": [[1.0]]}, r"shape \(1, 2\)"),
+        (
+            [[[0.5, 0.1]]],
+            [0],
+            {"impact": 1.0, "volatility": [[-0.1, 0.1]], "volume_usd": [[1.0, 1.0]]},
+            "NaN where unknown",
+        ),
         ([[[0.5, 0.1]]], [0], {"slippage_bp": -1.0}, "slippage_bp"),
     ],
 )

@@ -246,6 +246,7 @@ def _account(
         slippage_bp=costs.slippage_bp,
         cash_return=costs.cash_return,
         staleness_sessions=costs.staleness_sessions,
+        delisting_return=costs.delisting_return,
     )
 
 
