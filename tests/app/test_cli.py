@@ -16,6 +16,7 @@ import trained_homes as tiny
 import typer
 
 from openbell.app import cli
+from openbell.app.holdout import holdout_first
 
 BARS = "date,symbol,open,high,low,close,volume\n"
 ROWS = [f"2020-01-{day:02d},AAA,10,11,9,10.{day},1000\n" for day in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15)]
@@ -217,6 +218,11 @@ def test_a_settings_file_that_cannot_be_read_is_refused(text, sentence, say, tmp
         ("features", "compute", "--symbols", "A", "--as-of", "2020-03-16", "--out", "f.parquet"),
         ("journal", "verify"),
         ("journal", "show"),
+        ("promote", "stocks", "--reason", "none"),
+        ("rollback", "stocks"),
+        ("champion", "stocks"),
+        ("holdout", "show", "stocks"),
+        ("holdout", "open", "stocks", "--reason", "none"),
         ("data", "import", "bars", "absent.csv"),
         ("data", "import", "members", "absent.csv"),
         ("data", "import", "fundamentals", "absent.csv"),
@@ -386,6 +392,8 @@ def test_features_are_written_as_they_were_known(say, trained_without_edge, tmp_
         ("data", "check", "--json"),
         ("journal", "verify", "--json"),
         ("journal", "show", "--json"),
+        ("champion", "stocks", "--json"),
+        ("holdout", "show", "stocks", "--json"),
         ("positions", "show", "--json"),
         *(("list", room, "--json") for room in ("features", "labels", "models", "desks", "checks", "providers")),
     ],
@@ -430,6 +438,57 @@ def test_positions_come_in_from_outside_and_are_reconciled(say, plain_home, tmp_
     differs = say("positions", "reconcile", "other.csv", *at, "--json")
     assert differs.code == 1
     assert not json.loads(differs.out)["agrees"]
+
+
+def test_a_champion_is_promoted_rolled_back_and_told_by_words(say, edge_home) -> None:
+    """Exit codes and sentences of `promote`, `rollback` and `champion`; nobody in office is an answer, and exit 0."""
+    at = ("--home", edge_home)
+    told = json.loads(say("champion", "stocks", *at, "--json").out)
+    assert (told["champion"].partition("@")[0], told["by"], told["previous"]) == ("lightgbm", "hand", None)
+    early = say("champion", "stocks", *at, "--as-of", "2011-06-01")
+    assert early.code == 0
+    assert "Nobody is in office" in early.out
+    assert json.loads(say("champion", "stocks", *at, "--as-of", "2011-06-01", "--json").out)["champion"] is None
+    first = say("rollback", "stocks", *at)
+    assert first.code == 1
+    assert "no previous one" in first.err
+    unknown = say("promote", "stocks", "ridge@2012-02-27#0", *at, "--reason", "x")
+    assert unknown.code == 2
+    assert "Did you mean `ridge@2012-02-27#" in unknown.err
+    number = next(n for n in (1, 2) if say("promote", "stocks", n, *at, "--reason", "To see").out.startswith("ridge"))
+    again = json.loads(say("promote", "stocks", number, *at, "--reason", "Once more", "--json").out)
+    assert (again["by"], again["previous"], again["why"][0]) == ("hand", told["champion"], "To see.")
+    spoken = say("champion", "stocks", *at).out
+    assert "was promoted by hand and is in office since" in spoken
+    assert f"Before it: {told['champion']}." in spoken
+    back = say("rollback", "stocks", *at, "--reason", "It lost")
+    assert back.code == 0
+    assert told["champion"] in back.out
+    assert "put back in office by a rollback" in back.out
+    missing = say("promote", "stocks", *at)
+    assert missing.code == 2
+    assert "--reason" in missing.err
+
+
+def test_the_holdout_is_shown_and_opened_once_by_words(say, edge_home, trained_with_edge, monkeypatch) -> None:
+    at = ("--home", edge_home)
+    monkeypatch.setattr("openbell.app.tournament.holdout_evaluation", lambda *_: {"active_return": 0.0123})
+    assert "Nothing is held out" in say("holdout", "show", "stocks", *at).out
+    refused = say("holdout", "open", "stocks", *at, "--reason", "x")
+    assert refused.code == 1
+    assert "its first tournament sets one" in refused.err
+    home = tiny.opened(edge_home)
+    holdout_first(home, "stocks", trained_with_edge.trained_on, make=True)
+    tiny.close(home)
+    assert json.loads(say("holdout", "show", "stocks", *at, "--json").out)["openings"] == []
+    opened = say("holdout", "open", "stocks", *at, "--reason", "The year is over")
+    assert opened.code == 0
+    assert "active_return: 0.0123" in opened.out
+    again = say("holdout", "open", "stocks", *at, "--reason", "x")
+    assert again.code == 1
+    assert "(The year is over)" in again.err
+    assert "active_return: 0.0123" in say("holdout", "show", "stocks", *at).out
+    assert say("holdout", "show", "stonks", *at).code == 2
 
 
 def test_a_rewritten_journal_is_refused_by_the_command(say, plain_home) -> None:

@@ -404,4 +404,4 @@ def test_what_survived_a_training_gives_no_view_before_it_is_promoted(edge_home,
     session = again.sessions.shift(again.stored[1], 1)
     decided = decide_stocks(again, session, 1e5, again.journal)
     assert not decided.forecast.has_view
-    assert "survived), and training promotes nobody" in " ".join(decided.decision.why)
+    assert "survived it), and training promotes nobody" in " ".join(decided.decision.why)

@@ -228,7 +228,7 @@ def _training(home: Home, seat: Seat, view: View) -> Trained | None:
         told = seat.production.training
         return None if told is None else Trained(told, home.models / told["training"])
     # Where the files of the champion are broken, those of its evidence may be too, and nothing rests on them.
-    return None if seat.alerts else latest_training(home, view.as_of)
+    return None if seat.alerts else latest_training(home, view.as_of, ("training", "tournament"))
 
 
 def _forecast(
@@ -259,10 +259,15 @@ def _nobody(view: View, training: Trained | None) -> list[str]:
             "`openbell tournament stocks --as-of DATE`."
         ]
     told = training.payload
-    best = f"its candidate {told['champion']} survived" if told["champion"] else "no candidate survived it"
+    what = "tournament" if "plan" in told else "training"
+    best = f"{told['champion']} survived it" if told["champion"] else "no candidate survived it"
+    cure = (
+        "training promotes nobody: `openbell tournament stocks` does, or `openbell promote stocks` by hand."
+        if what == "training"
+        else "nobody was promoted since; `openbell champion stocks` tells who is, and from when on."
+    )
     return [
-        f"No view: nobody is in office by {by}. A training of {told['session']} is on record ({best}), and training "
-        "promotes nobody: `openbell tournament stocks` does, or `openbell promote stocks` by hand.",
+        f"No view: nobody is in office by {by}. A {what} of {told['session']} is on record ({best}), and {cure}",
         *told["why"][:2],
     ]
 

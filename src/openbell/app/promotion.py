@@ -40,7 +40,7 @@ def promote(
         the next one that is open. weighting : allocator; None takes the one it was promoted with before, or the desk's.
     """
     _stated(reason, "promotion")
-    records = home.kept_journal.records(kind=("training", KIND), desk=desk)
+    records = home.kept_journal.records(kind=("training", "tournament", KIND), desk=desk)
     version = home.tracker.version(desk, wanted) if wanted else _best(home, records, desk)
     training = _training_of(records, version)
     told, metrics = _measured(home, version, training)

@@ -201,9 +201,12 @@ def _recorded(
     return Trained(record.payload, folder)
 
 
-def latest_training(home: Home, as_of: dt.datetime) -> Trained | None:
-    """The last training whose own moment is not after `as_of`: a decision never uses a model of its future."""
-    records = home.journal.records(kind="training", before=as_of + dt.timedelta(microseconds=1), desk="stocks")
+def latest_training(home: Home, as_of: dt.datetime, kinds: Sequence[str] = ("training",)) -> Trained | None:
+    """The last training whose own moment is not after `as_of`: a decision never uses a model of its future.
+
+    With the kind ``tournament`` too, the last of either: a tournament leaves evidence of the same form.
+    """
+    records = home.journal.records(kind=kinds, before=as_of + dt.timedelta(microseconds=1), desk="stocks")
     if not records:
         return None
     last = max(records, key=lambda each: (each.at, each.seq))
