@@ -35,7 +35,7 @@ def tuned(rows=None, model=None, fits=None, ledger=None, cache=None, **changes):
         data="recipe",
         at=FIT_AT,
         now=fits.now,
-        settings=TuningSettings(**{"trials": 14, **changes}),
+        settings=TuningSettings(**{"trials": 12, "folds": 2, **changes}),
         cache=cache,
         fit=fits,
     )
@@ -47,7 +47,7 @@ def whole():
     return tuned()
 
 
-def by_hand(rows: TrainingRows, lean: float, n: int = 4) -> float:
+def by_hand(rows: TrainingRows, lean: float, n: int = 2) -> float:
     """Mean per-date rank IC over the inner folds, by scipy."""
     score = (1 - lean) * rows.frame["signal"].to_numpy() + lean * rows.frame["other"].to_numpy()
     ics = []
@@ -62,7 +62,7 @@ def test_the_best_trial_is_found_and_the_defaults_are_the_first() -> None:
     """The values are those of the inner folds by another way; the gain is measured on the same folds."""
     rows = window()
     found = tuned(rows)
-    assert found.trials["trial"].to_list() == list(range(14))
+    assert found.trials["trial"].to_list() == list(range(12))
     first = found.trials.row(0, named=True)
     assert json.loads(first["parameters"]) == {}
     assert first["state"] == "complete"
@@ -73,7 +73,7 @@ def test_the_best_trial_is_found_and_the_defaults_are_the_first() -> None:
     assert found.value == found.trials["value"].max()
     assert set(found.parameters) == set(SEARCH)
     assert found.stopped_by == "trials"
-    assert found.rows_used == found.rows_all == sum(len(fold.train) for fold in inner_folds(rows.keys, 4))
+    assert found.rows_used == found.rows_all == sum(len(fold.train) for fold in inner_folds(rows.keys, 2))
 
 
 def test_every_trial_is_in_the_ledger_before_its_fit(tmp_path) -> None:
@@ -100,7 +100,7 @@ def test_the_same_search_finds_the_same(tmp_path) -> None:
     assert one.default_value == other.default_value
 
 
-@pytest.mark.parametrize("stop_at", [3, 6, 43])
+@pytest.mark.parametrize("stop_at", [2, 4, 17])
 def test_a_killed_search_goes_on_where_it_was(tmp_path, stop_at: int) -> None:
     """Finished trials are kept, the interrupted one is tried anew, and the end is that of a search never stopped."""
     with pytest.raises(KeyboardInterrupt):
@@ -109,8 +109,8 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, stop_at: int) -> None:
     again = tuned(fits=fits, cache=tmp_path, ledger=ledger)
     assert again.trials.equals(whole().trials)
     assert again.parameters == whole().parameters
-    assert again.interrupted == (1 if stop_at > 4 else 0)
-    assert len(fits.seen) < 56
+    assert again.interrupted == (1 if stop_at > 2 else 0)
+    assert len(fits.seen) < 24
     # A ledger that was lost meanwhile counts again what the journal remembers.
     assert len(ledger.trials) == whole().trials["parameters"].n_unique()
     idle = Fits()
@@ -123,7 +123,7 @@ def test_more_trials_continue_a_finished_search(tmp_path) -> None:
     fits = Fits()
     more = tuned(cache=tmp_path, trials=12, fits=fits)
     assert more.trials.equals(tuned(trials=12).trials)
-    assert len(fits.seen) <= 16
+    assert len(fits.seen) <= 8
 
 
 def test_a_journal_torn_by_a_crash_is_mended(tmp_path) -> None:
@@ -166,7 +166,7 @@ def test_failed_defaults_leave_no_gain() -> None:
 
 
 def test_a_search_of_failures_alone_is_an_error() -> None:
-    with pytest.raises(BadInput, match=r"None of the 14 trials of `leaning` could be fitted: ValueError: this one"):
+    with pytest.raises(BadInput, match=r"None of the 12 trials of `leaning` could be fitted: ValueError: this one"):
         tuned(fits=Fits(fails=lambda _: True))
 
 
@@ -193,14 +193,14 @@ def test_nothing_outside_the_window_is_learnt_from() -> None:
         )  # fmt: skip
     fits = Fits()
     tuned(rows, fits=fits, trials=1)
-    for fold, (_, keys, _) in zip(inner_folds(rows.keys, 4), fits.seen, strict=True):
+    for fold, (_, keys, _) in zip(inner_folds(rows.keys, 2), fits.seen, strict=True):
         assert keys["known_at"].max() <= fold.fit_at
         assert keys.height == len(fold.train)
 
 
 def test_hopeless_trials_are_pruned_and_never_the_best() -> None:
     for pruner in ("median", "hyperband"):
-        found = tuned(trials=20, pruner=pruner)
+        found = tuned(trials=20, pruner=pruner, folds=4)
         pruned = found.trials.filter(pl.col("state") == "pruned")
         assert pruned.height
         assert pruned["value"].null_count() == pruned.height
@@ -208,7 +208,7 @@ def test_hopeless_trials_are_pruned_and_never_the_best() -> None:
     fits = Fits()
     everything = tuned(trials=5, pruner="none", fits=fits)
     assert set(everything.trials["state"]) == {"complete"}
-    assert len(fits.seen) == 20
+    assert len(fits.seen) == 10
 
 
 def test_the_space_is_searched_as_declared() -> None:
@@ -256,7 +256,7 @@ def test_what_is_held_fixed_is_held() -> None:
     fits = Fits()
     found = tune(
         leaning(), window(), fit_at=FIT_AT, ledger=Ledger(), desk="stocks", data="r", at=FIT_AT, now=float,
-        parameters={"fixed": 7, "lean": 0.9}, settings=TuningSettings(trials=5), fit=fits,
+        parameters={"fixed": 7, "lean": 0.9}, settings=TuningSettings(trials=5, folds=2), fit=fits,
     )  # fmt: skip
     assert all(each[0]["fixed"] == 7 for each in fits.seen)
     assert fits.seen[0][0] == {"fixed": 7, "lean": 0.9}
@@ -269,14 +269,14 @@ def rows_of_a_trial(found) -> float:
 
 
 def test_a_short_budget_thins_whole_sessions_and_says_so() -> None:
-    """A trial on all rows takes 30 s; 14 trials and 90 s leave one session in 5, counted from the window's last."""
+    """A trial on all rows takes 30 s; 12 trials and 75 s leave one session in 5, counted from the window's last."""
     rows = window(600, 3)
-    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 4))
+    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 2))
     fits = Fits(seconds=30 / every)
-    found = tuned(rows, fits=fits, time_budget_seconds=90.0)
+    found = tuned(rows, fits=fits, time_budget_seconds=75.0)
     assert rows_of_a_trial(found) == pytest.approx(1 / 5, abs=0.01)
     assert found.rows_all == every
-    assert found.notes[0].startswith("14 trials of leaning on all sessions would take about 420 s; the time budget is")
+    assert found.notes[0].startswith("12 trials of leaning on all sessions would take about 360 s; the time budget is")
     assert found.notes[0].endswith("trained on one session in 5.")
     last = rows.keys["session"].max()
     _, keys, _ = fits.seen[-1]
@@ -287,10 +287,10 @@ def test_a_short_budget_thins_whole_sessions_and_says_so() -> None:
 
 def test_time_that_is_over_stops_it_and_says_so() -> None:
     rows = window()
-    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 4))
-    found = tuned(rows, fits=Fits(seconds=30 / every), time_budget_seconds=90.0)
+    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 2))
+    found = tuned(rows, fits=Fits(seconds=30 / every), time_budget_seconds=75.0)
     assert found.stopped_by == "time"
-    assert found.trials.height < 14
+    assert found.trials.height < 12
     assert rows_of_a_trial(found) == 1.0  # a fold of twelve sessions is not thinned further
     one = tuned(rows, fits=Fits(seconds=1e6), time_budget_seconds=0.001)
     assert one.trials.height == 1
@@ -303,10 +303,10 @@ def test_time_that_is_over_stops_it_and_says_so() -> None:
 
 def test_a_resumed_search_is_thinned_as_before(tmp_path) -> None:
     rows = window(600, 3)
-    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 4))
+    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 2))
     with pytest.raises(KeyboardInterrupt):
-        tuned(rows, fits=Fits(seconds=30 / every, stop_at=20), cache=tmp_path, time_budget_seconds=90.0)
-    again = tuned(rows, fits=Fits(seconds=0.1 / every), cache=tmp_path, time_budget_seconds=90.0)
+        tuned(rows, fits=Fits(seconds=30 / every, stop_at=12), cache=tmp_path, time_budget_seconds=75.0)
+    again = tuned(rows, fits=Fits(seconds=0.1 / every), cache=tmp_path, time_budget_seconds=75.0)
     assert rows_of_a_trial(again) == pytest.approx(1 / 5, abs=0.01)
     assert again.notes[0].endswith("one session in 5.")
     assert again.notes[1].startswith("1 trials of earlier")
@@ -314,13 +314,13 @@ def test_a_resumed_search_is_thinned_as_before(tmp_path) -> None:
 
 def test_a_sequential_model_keeps_its_latest_sessions_together() -> None:
     rows = window(600, 3)
-    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 4))
+    every = sum(len(fold.train) for fold in inner_folds(rows.keys, 2))
     fits = Fits(seconds=30 / every)
-    tuned(rows, leaning(sequential=True), fits=fits, time_budget_seconds=90.0)
+    tuned(rows, leaning(sequential=True), fits=fits, time_budget_seconds=75.0, pruner="none")
     _, keys, _ = fits.seen[-1]
     days = keys["session"].unique().sort()
     assert set(days.diff().drop_nulls().dt.total_days()) == {1}
-    fold = inner_folds(rows.keys, 4)[-1]
+    fold = inner_folds(rows.keys, 2)[-1]
     assert days.max() == rows.keys["session"][fold.train].max()
     assert len(days) == pytest.approx(rows.keys["session"][fold.train].n_unique() / 5, abs=1)
 
@@ -328,7 +328,7 @@ def test_a_sequential_model_keeps_its_latest_sessions_together() -> None:
 def test_defaults_that_cannot_be_timed_are_said() -> None:
     found = tuned(fits=Fits(fails=lambda parameters: not parameters), time_budget_seconds=1e6)
     assert "could not be measured" in found.notes[0]
-    assert found.trials.height == 14
+    assert found.trials.height == 12
 
 
 def test_real_models_are_tuned_on_rank_ic_and_on_log_loss(tmp_path) -> None:
@@ -337,9 +337,9 @@ def test_real_models_are_tuned_on_rank_ic_and_on_log_loss(tmp_path) -> None:
         with Trials.open(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
             found = tune(
                 model, rows, fit_at=FIT_AT, ledger=ledger, desk="stocks", data="r", at=FIT_AT, now=float,
-                settings=TuningSettings(trials=4), fit=fit,
+                settings=TuningSettings(trials=3, folds=2), fit=fit,
             )  # fmt: skip
-        assert found.trials.height == 4
+        assert found.trials.height == 3
         assert "failed" not in set(found.trials["state"])
         assert (found.value < 0) == (model.task == "classification")
 
