@@ -211,7 +211,11 @@ class Tracker:
         moment = utc(as_of)
         experiment = self._experiment(desk)
         parent = self._run(experiment, kind, {"training": training, "as_of": moment.isoformat()})
-        versions = {each.name: self._candidate(desk, experiment, parent, training, moment, each) for each in candidates}
+        # Asked once: a desk gathers a version for each entrant of each tournament.
+        known = [each for each in self.versions(desk) if each.training == training]
+        versions = {
+            each.name: self._candidate(desk, experiment, parent, training, moment, each, known) for each in candidates
+        }
         if not self._finished(parent):
             self._log(parent, params or {}, metrics or {})
             self._client.set_tag(parent, "why", why[: _ENTRY_BYTES * 10])
@@ -257,7 +261,14 @@ class Tracker:
                 self._client.log_artifact(run_id, str(path))
 
     def _candidate(
-        self, desk: str, experiment: str, parent: str, training: str, as_of: dt.datetime, each: Trained
+        self,
+        desk: str,
+        experiment: str,
+        parent: str,
+        training: str,
+        as_of: dt.datetime,
+        each: Trained,
+        known: Sequence[ModelVersion],
     ) -> ModelVersion | None:
         tags = {"training": training, "as_of": as_of.isoformat(), "mlflow.parentRunId": parent}
         run = self._run(experiment, each.name, tags)
@@ -268,11 +279,7 @@ class Tracker:
             self._client.set_terminated(run, "FINISHED")
         if each.folder is None or each.manifest_hash is None:
             return None
-        same = [
-            version
-            for version in self.versions(desk)
-            if (version.training, version.candidate, version.manifest_hash) == (training, each.name, each.manifest_hash)
-        ]
+        same = [one for one in known if (one.candidate, one.manifest_hash) == (each.name, each.manifest_hash)]
         return same[0] if same else self._new_version(desk, run, training, as_of, each)
 
     def _new_version(self, desk: str, run: str, training: str, as_of: dt.datetime, each: Trained) -> ModelVersion:
