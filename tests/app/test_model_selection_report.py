@@ -338,22 +338,38 @@ def test_gates_are_counted_by_hand():
     assert by_name[c]["passed"] == 2
 
 
-def test_coverage_is_weighted_by_rows():
-    """0.8 on 100 rows and 0.95 on 300 are 0.9125; a date without an adaptive one does not count for it."""
+def test_coverage_is_that_of_the_latest_window_beside_the_lowest():
+    """Kills: windows that overlap counted as so many rows; the first row taken for the last."""
     frame = pl.DataFrame(
         {
-            "model": ["m", "m"],
-            "session": [dt.date(2018, 5, 1), dt.date(2018, 5, 8)],
-            "nominal": [0.9, 0.9],
-            "coverage": [0.8, 0.95],
-            "adaptive_coverage": [None, 0.91],
-            "n": [100, 300],
+            "model": ["m", "m", "m"],
+            "session": [dt.date(2018, 5, 15), dt.date(2018, 5, 1), dt.date(2018, 5, 8)],
+            "nominal": [0.9, 0.9, 0.9],
+            "coverage": [0.88, 0.91, 0.8],
+            "adaptive_coverage": [0.905, None, 0.89],
+            "n": [300, 280, 290],
         }
     )
-    (row,) = selection_tables.coverage(shown(replace(contests.contest(), calibration=frame)))
-    assert row["coverage"] == pytest.approx(0.9125)
-    assert row["adaptive_coverage"] == pytest.approx(0.91)
-    assert (row["n"], row["dates"]) == (400, 2)
+    of = shown(replace(contests.contest(), calibration=frame))
+    (row,) = selection_tables.coverage(of)
+    assert (row["session"], row["n"], row["windows"]) == (dt.date(2018, 5, 15), 300, 3)
+    assert (row["coverage"], row["adaptive_coverage"]) == (0.88, 0.905)
+    assert (row["lowest"], row["adaptive_lowest"]) == (0.8, 0.89)
+    words = Page(write_model_selection(of)).words
+    assert "Latest window, to 2018-05-15: conformal 88.0 %, adaptive 90.5 %, n = 300 rows" in words
+
+
+def test_an_index_that_is_the_universe_is_not_called_equal_weight_twice():
+    of = shown(replace(contests.contest(), benchmark="equal_weight"))
+    words = Page(write_model_selection(of)).words
+    assert "the universe's own index" in words
+    assert "| the universe's own index |" in write_selection_markdown(of).replace("&#39;", "'")
+
+
+def test_a_bootstrap_never_says_that_luck_is_impossible():
+    of = shown(replace(contests.contest(), significance={"trials": {"raw": 4}, "spa": {"spa": 0.0, "dates": 400}}))
+    (_, spa) = selection_tables.significance(of)
+    assert spa["measures"] == [("Hansen's test, p", "< 0.001"), ("dates", "400")]
 
 
 def test_tuning_says_the_gain_and_counts_what_was_pruned():

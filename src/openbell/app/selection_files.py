@@ -98,7 +98,7 @@ def leader_sheet(of: Board, *, replications: int = REPLICATIONS) -> str:
         equity["session"].to_list(),
         equity[leader or BASELINE].to_numpy(),
         equity[BENCHMARK].to_numpy(),
-        benchmark_name=contest.benchmark,
+        benchmark_name=of.benchmark_name,
         others={"equal weight": equity[BASELINE].to_numpy()} if leader else None,
         tries=of.tries,
         replications=replications,

@@ -94,7 +94,7 @@ def legends(of: Board) -> dict[str, list[dict[str, str]]]:
         "legend_entries": [
             *own,
             {"label": "equal weight", "colour": "var(--equal)", "style": "dashed"},
-            {"label": of.contest.benchmark, "colour": "var(--bench)", "style": "dotted"},
+            {"label": of.benchmark_name, "colour": "var(--bench)", "style": "dotted"},
         ],
         "legend_coverage": [
             {"label": "adaptive", "colour": "var(--policy)", "style": ""},
@@ -154,7 +154,7 @@ def context(of: Board) -> dict[str, Any]:
         "sections": SECTIONS,
         "rows": rows,
         "sharpe_span": tables.span_of([*bounds, *sharpes], "low", "high"),
-        "references": [("equal weight", of.curves[BASELINE]), (contest.benchmark, of.curves[BENCHMARK])],
+        "references": [("equal weight", of.curves[BASELINE]), (of.benchmark_name, of.curves[BENCHMARK])],
         "significance": tables.significance(of),
         "unsaid": [title for name, (title, _) in tables.MEANINGS.items() if name not in contest.significance],
         "grids": grids,

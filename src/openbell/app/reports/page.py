@@ -47,6 +47,13 @@ def breakable(text: str) -> Markup:
     return Markup(re.sub(r"([+_])", r"\1<wbr>", str(escape(text))))
 
 
+def coded(text: str) -> Markup:
+    """A sentence in which names between backticks are set as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
 def measure(value: float | None, unit: str, *, sign: bool = False) -> str:
     """A figure in its own unit."""
     if unit == "percent":
@@ -77,7 +84,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     pages.filters.update(percent=percent, number=number, usd=usd, measure=measure, place=place)
-    pages.filters.update(plainly=plainly, chance=chance, breakable=breakable)
+    pages.filters.update(plainly=plainly, chance=chance, breakable=breakable, coded=coded)
     return pages
 
 

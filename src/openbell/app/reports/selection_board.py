@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from openbell.app.reports.figures import OUT_OF_SAMPLE, Figure, TooFew, figure
+from openbell.app.reports.figures import OUT_OF_SAMPLE, Figure, TooFew, figure, is_index
 from openbell.core.errors import Refused
 from openbell.quant.intervals import Estimate, estimate, mean_block
 from openbell.quant.performance import Performance, marks_per_year, performance
@@ -90,6 +90,11 @@ class Board:
         best = self.ranking["entrant"].head(TOP).to_list()
         leader = self.leader
         return (*best, *([leader] if leader is not None and leader not in best else []))
+
+    @property
+    def benchmark_name(self) -> str:
+        """The benchmark's symbol; the universe's own index, which has no caps and no regimes, is called that."""
+        return "the universe's own index" if is_index(self.contest.benchmark) else self.contest.benchmark
 
     @property
     def sessions(self) -> int:

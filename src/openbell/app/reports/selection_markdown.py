@@ -100,7 +100,7 @@ def _leaderboard(of: Board) -> list[str]:
                 f"{row['passed']} of {len(row['gates'])}" + "".join(f"; not {gate}" for gate in row["failed"][:1]),
             )
         )
-    for label, name in (("equal weight", BASELINE), (of.contest.benchmark, BENCHMARK)):
+    for label, name in (("equal weight", BASELINE), (of.benchmark_name, BENCHMARK)):
         curve = of.curves[name]
         ratio = _with_range(curve.sharpe.value, curve.sharpe.low, curve.sharpe.high)
         rows.append(
@@ -221,11 +221,9 @@ def _tuning(of: Board) -> list[str]:
 
 
 def _coverage(of: Board) -> list[str]:
-    rows = [
-        (row["model"], *(percent(row[name]) for name in ("nominal", "coverage", "adaptive_coverage")), f"{row['n']:,}")
-        for row in tables.coverage(of)
-    ]
-    heads = ("model", "nominal", "conformal", "adaptive", "n rows")
+    names = ("nominal", "coverage", "adaptive_coverage", "lowest", "adaptive_lowest")
+    rows = [(row["model"], *(percent(row[name]) for name in names), f"{row['n']:,}") for row in tables.coverage(of)]
+    heads = ("model", "nominal", "conformal, latest", "adaptive, latest", "conformal, lowest", "adaptive, lowest", "n")
     said = "No intervals were calibrated in this tournament."
     return ["## Coverage of the intervals", "", *_or_said(rows, _table(heads, rows), said)]
 

@@ -62,7 +62,7 @@ def champion_vs_benchmark(of: Board) -> bytes:
 
 
 def _references(of: Board) -> list[str]:
-    return ["equal weight", of.contest.benchmark]
+    return ["equal weight", of.benchmark_name]
 
 
 def _picture(of: Board, names: Sequence[str], labels: Sequence[str], title: str) -> bytes:

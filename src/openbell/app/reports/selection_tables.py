@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from openbell.app.reports.figures import Figure
+from openbell.app.reports.page import chance
 from openbell.app.reports.selection_board import Board
 
 #: What each kind of significance says, and what it does not.
@@ -62,6 +63,8 @@ MEASURES: Mapping[str, str] = {
     "size": "error",
     "block_sessions": "mean block, sessions",
 }
+#: Bootstrap p-values: none is ever 0.
+CHANCES = ("reality_check", "spa", "spa_lower", "spa_upper")
 FEATURES = 12
 #: Values beyond these are told by their number and range.
 LISTED = 60
@@ -200,20 +203,15 @@ def tuning(board: Board) -> list[dict[str, Any]]:
 
 
 def coverage(board: Board) -> list[dict[str, Any]]:
-    """Mean coverage of the conformal intervals per model, weighted by rows, beside the nominal one."""
-
-    def mean(name: str) -> pl.Expr:
-        there = pl.col(name).is_not_null()
-        return ((pl.col(name) * pl.col("n")).sum() / pl.col("n").filter(there).sum()).fill_nan(None).alias(name)
-
+    """The conformal intervals of each model in the latest window, and the lowest coverage of any; windows overlap."""
     return (
-        board.contest.calibration.group_by("model", maintain_order=True)
+        board.contest.calibration.sort("session", maintain_order=True)
+        .group_by("model", maintain_order=True)
         .agg(
-            pl.col("nominal").first(),
-            mean("coverage"),
-            mean("adaptive_coverage"),
-            pl.col("n").sum(),
-            pl.col("session").n_unique().alias("dates"),
+            pl.col("nominal", "coverage", "adaptive_coverage", "n", "session").last(),
+            pl.col("coverage").min().alias("lowest"),
+            pl.col("adaptive_coverage").min().alias("adaptive_lowest"),
+            pl.len().alias("windows"),
         )
         .to_dicts()
     )
@@ -275,12 +273,16 @@ def significance(board: Board) -> list[dict[str, Any]]:
             "title": MEANINGS.get(name, (name.replace("_", " ").capitalize(), ""))[0],
             "meaning": MEANINGS.get(name, ("", ""))[1],
             "measures": [
-                (MEASURES.get(each, each.replace("_", " ")), plain(value))
+                (MEASURES.get(each, each.replace("_", " ")), _probable(value) if each in CHANCES else plain(value))
                 for each, value in board.contest.significance[name].items()
             ],
         }
         for name in (*known, *others)
     ]
+
+
+def _probable(value: Any) -> str:
+    return chance(value) if isinstance(value, (int, float)) and math.isfinite(value) else plain(value)
 
 
 def plain(value: Any) -> str:
