@@ -201,7 +201,11 @@ def test_a_device_that_is_not_there_is_refused(device, said, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["lstm", "lstm_classifier", "voting"])
 def test_without_torch_it_says_what_to_install(name, monkeypatch: pytest.MonkeyPatch):
     """A voting without its LSTM would be another model: it is refused too, and no member is dropped."""
-    monkeypatch.setitem(sys.modules, "torch", None)
+
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(recurrent, "import_module", absent)
     frame, target = rows()
     model = DECLARED[name]
     classes = (target > 0).astype(int) if model.task == "classification" else target
