@@ -17,7 +17,6 @@ from openbell.app.production import Production, appoint, in_office
 from openbell.app.selection_files import link_latest, selection_folder, write_candidates, write_selection
 from openbell.app.training import (
     Progress,
-    benchmark_symbol,
     bound_desk,
     features_of,
     replay,
@@ -35,11 +34,11 @@ from openbell.research.champion import choose
 from openbell.research.contest import JOINED_BY, Contest
 from openbell.research.entrants import Entrants, entrants_of
 from openbell.research.last_look import last_look
-from openbell.research.meeting import MeetingSettings
 from openbell.research.refit import refit
 from openbell.research.selection import Rules
 from openbell.research.tournament import Played, tournament
 from openbell.research.training import Training
+from openbell.research.venue import MeetingSettings, Venue
 from openbell.store.tracker import ModelVersion, Trained
 
 if TYPE_CHECKING:
@@ -136,35 +135,41 @@ def hold_stocks(home: Home, session: dt.date, asked: Asked | None = None, progre
     desk = home.catalogue.desks["stocks"]
     first = holdout_first(home, desk.name, session, make=True)
     assert first is not None
-    view, told = home.view(first), asked or Asked()
+    told, rules = asked or Asked(), rules_of(home, desk)
     office = in_office(home, home.as_of(session), desk.name)
-    settings, rules = meeting_settings(home, told), rules_of(home, desk)
     _refuse_overspending(home, desk, session, rules.alpha)
-    universe = universe_of(view, home.settings.data.universe)
+    place = venue(home, desk, home.view(first), told, progress)
     played = tournament(
-        view,
-        desk,
-        bound_desk(home),
-        features_of(home, view),
-        _label(home, desk.label),
-        _label(home, desk.label.replace("forward_rank", "forward_return")),
+        place,
         entrants(home, desk, told, office),
         rules,
-        universe=universe,
-        benchmark=home.settings.data.benchmark,
         as_of=home.as_of(session),
         holdout_first=first,
-        ledger=home.trials,
         folder=home.models,
-        cache=home.cache / "tournament",
-        settings=settings,
         incumbent=_entrant_in_office(office),
         earlier=_earlier(home, desk.name),
+    )
+    home.trials.spend(desk.name, at=home.as_of(session), alpha=rules.alpha, plan=played.contest.plan)
+    return _concluded(home, session, place, played)
+
+
+def venue(home: Home, desk: Desk, view: View, asked: Asked, progress: Progress | None = None) -> Venue:
+    """Where the entrants of `desk` meet, on what `view` knows."""
+    return Venue(
+        view=view,
+        desk=desk,
+        decide=bound_desk(home),
+        features=features_of(home, view),
+        label=_label(home, desk.label),
+        outcome=_label(home, desk.label.replace("forward_rank", "forward_return")),
+        universe=universe_of(view, home.settings.data.universe),
+        benchmark=home.settings.data.benchmark,
+        ledger=home.trials,
+        settings=meeting_settings(home, asked),
+        cache=home.cache / "tournament",
         now=seconds,
         progress=progress,
     )
-    home.trials.spend(desk.name, at=home.as_of(session), alpha=rules.alpha, plan=played.contest.plan)
-    return _concluded(home, desk, session, view, played, settings, universe, progress)
 
 
 def rules_of(home: Home, desk: Desk) -> Rules:
@@ -273,36 +278,15 @@ def _earlier(home: Home, desk: str) -> pl.DataFrame | None:
     return joined
 
 
-def _concluded(
-    home: Home,
-    desk: Desk,
-    session: dt.date,
-    view: View,
-    played: Played,
-    settings: MeetingSettings,
-    universe: str,
-    progress: Progress | None,
-) -> Held:
+def _concluded(home: Home, session: dt.date, place: Venue, played: Played) -> Held:
     """Evidence, files, registry, record, office: each can be done again."""
-    contest = played.contest
-    training = _as_training(home, played, view)
+    contest, desk = played.contest, place.desk
     champion = None
     if contest.champion is not None:
-        champion = refit(
-            home.view(session),
-            desk,
-            features_of(home, view),
-            _label(home, desk.label),
-            contest.champion.partition(JOINED_BY)[0],
-            played,
-            universe=universe,
-            benchmark=benchmark_symbol(home),
-            ledger=home.trials,
-            folder=home.models / contest.plan / "production",
-            settings=settings,
-            progress=progress,
-        )
-    payload = _evidence(home, played, training, view, session, universe, champion, progress)
+        model = contest.champion.partition(JOINED_BY)[0]
+        now_known = replace(place, view=home.view(session))
+        champion = refit(now_known, played, model, home.models / contest.plan / "production")
+    payload = _evidence(home, place, played, session, champion)
     folder = selection_folder(home.path / "reports", session)
     files = write_selection(folder, contest)
     link_latest(folder)
@@ -354,19 +338,13 @@ def _as_training(home: Home, played: Played, view: View) -> Training:
 
 
 def _evidence(
-    home: Home,
-    played: Played,
-    training: Training,
-    view: View,
-    session: dt.date,
-    universe: str,
-    champion: Candidate | None,
-    progress: Progress | None,
+    home: Home, place: Venue, played: Played, session: dt.date, champion: Candidate | None
 ) -> Mapping[str, Any]:
     """Write what the choice rests on beside the models; the payload of the record."""
-    contest = played.contest
+    contest, view = played.contest, place.view
+    training = _as_training(home, played, view)
     weighting = contest.champion.partition(JOINED_BY)[2] if contest.champion else None
-    tested = replay(home, view, training, universe, progress, weighting=weighting)
+    tested = replay(home, view, training, place.universe, place.progress, weighting=weighting)
     folder = home.models / contest.plan / "evidence"
     files = evidence.save(folder, training, tested, evidence.quantiles(view, training, home.catalogue))
     contest.active.write_parquet(folder / "active.parquet")
@@ -379,7 +357,7 @@ def _evidence(
         "model": f"{contest.plan}/production/{champion.name}" if champion else None,
         "manifest": champion.manifest_hash if champion else None,
         "why": list(contest.why),
-        "universe": universe,
+        "universe": place.universe,
         "benchmark": home.settings.data.benchmark,
         "label": contest.label,
         "horizon_sessions": training.horizon_sessions,
@@ -457,21 +435,11 @@ def holdout_evaluation(home: Home, desk_name: str) -> Mapping[str, Any]:
         raise Refused(f"Nobody is in office at the desk `{desk_name}`, so there is no champion to evaluate.")
     candidate, _, allocator = str(office.payload["candidate"]).partition(JOINED_BY)
     weighting = allocator or office.weighting or home.settings.desks[desk_name]["weighting"]
-    view, chosen_on = home.view(after), office.training or {}
+    chosen_on = office.training or {}
     met = entrants_of(
         [candidate], [allocator_name(weighting)], _finder(home), _parameters(home) | chosen_on.get("parameters", {})
     )
-    known = set(chosen_on.get("features", ())) or {each.name for each in features_of(home, view)}
-    return last_look(
-        view,
-        desk,
-        bound_desk(home),
-        [each for each in features_of(home, view) if each.name in known],
-        _label(home, desk.label),
-        met,
-        first=first,
-        universe=universe_of(view, home.settings.data.universe),
-        benchmark=home.settings.data.benchmark,
-        ledger=home.trials,
-        settings=meeting_settings(home, Asked()),
-    )
+    place = venue(home, desk, home.view(after), Asked())
+    known = set(chosen_on.get("features", ())) or {each.name for each in place.features}
+    own = [each for each in place.features if each.name in known]
+    return last_look(replace(place, features=own), met, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import polars as pl
@@ -29,8 +30,8 @@ def coverage(
 
     Parameters
     ----------
-    scores : ``session``, `label` and a column per model, out of sample. panel : ``session``, ``as_of`` and
-        ``<label>_known_at``: when outcomes were known. folds : as in `walkforward.WalkForward`.
+    scores : ``session``, `label` and a column per model, out of sample. panel : ``session``, ``symbol``,
+        ``as_of`` and ``<label>_known_at``: when outcomes were known. folds : as in `walkforward.WalkForward`.
     models : to be looked at. Intervals are fitted on the residuals of the first fold, and followed over the others.
 
     Returns
@@ -45,14 +46,18 @@ def coverage(
         "session", "as_of", pl.col(f"{label}_known_at").alias("known_at")
     )
     lag = feedback_lag(decisions)
-    parts = [_followed(scores, label, model, begun, lag) for model in models]
+    # What calibrates must have been known when the first interval was given.
+    known = panel.filter(pl.col(f"{label}_known_at") <= decisions["as_of"].min()).select("session", "symbol")
+    parts = [_followed(scores, known, label, model, begun, lag) for model in models]
     return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
 
 
-def _followed(scores: pl.DataFrame, label: str, model: str, begun: object, lag: int) -> pl.DataFrame:
-    rows = scores.select("session", pl.col(model).alias("predicted"), pl.col(label).alias("observed"))
+def _followed(
+    scores: pl.DataFrame, known: pl.DataFrame, label: str, model: str, begun: dt.date, lag: int
+) -> pl.DataFrame:
+    rows = scores.select("session", "symbol", pl.col(model).alias("predicted"), pl.col(label).alias("observed"))
     rows = rows.drop_nulls("predicted")
-    first = rows.filter(pl.col("session") < begun).drop_nulls()
+    first = rows.filter(pl.col("session") < begun).join(known, on=["session", "symbol"], how="semi").drop_nulls()
     later = rows.filter(pl.col("session") >= begun)
     if first.height < 100 or later.is_empty():
         return pl.DataFrame(schema=SCHEMA)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
-from openbell.core.declare import Label, Model
+from openbell.core.declare import Model
 from openbell.core.errors import BadInput
 from openbell.core.types import Panel
 from openbell.research.fitting import fingerprint
 from openbell.research.folds import Fold, train_rows
 from openbell.research.inner import TrainingRows
-from openbell.research.panel import Progress
 from openbell.research.tuning import TuningSettings, tune
+from openbell.research.venue import Venue
 from openbell.research.walkforward import Members, Parameters
-
-if TYPE_CHECKING:
-    from openbell.store.trials import Trials
 
 #: A candidate of this ending is its stem with parameters that were tuned inside the first training window.
 TUNED = "_tuned"
@@ -88,65 +83,45 @@ def entrants_of(
     return Entrants(tuple(models), tuple(dict.fromkeys(allocators)), given, members)
 
 
-def tuned(
-    entrants: Entrants,
-    panel: Panel,
-    label: Label,
-    fold: Fold,
-    ledger: Trials,
-    desk: str,
-    at: dt.datetime,
-    *,
-    trials: int,
-    time_budget_seconds: float,
-    seed: int,
-    cache: Path | None,
-    now: Callable[[], float],
-    progress: Progress | None,
-) -> tuple[Entrants, pl.DataFrame, tuple[str, ...]]:
+def tuned(venue: Venue, entrants: Entrants, panel: Panel, fold: Fold) -> tuple[Entrants, pl.DataFrame, tuple[str, ...]]:
     """The entrants with the parameters found inside the first training window, the trials, and what to say of it."""
-    tables, notes, found = [], [], dict(entrants.parameters)
     if not entrants.tuned:
         return entrants, pl.DataFrame(schema=_TUNING), ()
-    known = panel.frame.filter(train_rows(label.name, fold.fit_at, 1, fold.train_first).fill_null(False))
-    rows = TrainingRows(
-        known.select(panel.features),
-        known[label.name].cast(pl.Float64).to_numpy(),
-        known.select("session", "symbol", "as_of", pl.col(f"{label.name}_known_at").alias("label_known_at")),
-    )
-    models = {each.name: each for each in entrants.models}
+    tables, notes, found = [], [], dict(entrants.parameters)
+    rows = _training_rows(panel, venue.label.name, fold)
+    models, own = {each.name: each for each in entrants.models}, venue.settings
     for name in entrants.tuned:
         best = tune(
             models[name],
             rows,
             fit_at=fold.fit_at,
-            ledger=ledger,
-            desk=desk,
+            ledger=venue.ledger,
+            desk=venue.desk.name,
             data=panel.recipe,
-            at=at,
-            now=now,
+            at=venue.view.as_of,
+            now=venue.now,
             settings=TuningSettings(
-                trials=trials,
-                seed=seed,
-                time_budget_seconds=time_budget_seconds / len(entrants.tuned),
+                trials=own.trials, seed=own.seed, time_budget_seconds=own.time_budget_seconds / len(entrants.tuned)
             ),
             parameters=found.get(name, {}),
             members=entrants.members.get(name, ()),
-            cache=None if cache is None else cache / "tuning",
-            progress=progress,
+            cache=None if venue.cache is None else venue.cache / "tuning",
+            progress=venue.progress,
         )
         found[name] = {**found.get(name, {}), **best.parameters}
-        tables.append(
-            best.trials.select(
-                pl.lit(name).alias("model"),
-                "trial",
-                "value",
-                pl.lit(best.default_value, dtype=pl.Float64).alias("default_value"),
-                "state",
-            )
-        )
+        default = pl.lit(best.default_value, dtype=pl.Float64).alias("default_value")
+        tables.append(best.trials.select(pl.lit(name).alias("model"), "trial", "value", default, "state"))
         notes += [*best.notes, _gain(name, best.trials.height, best.value, best.default_value, best.stopped_by)]
     return replace(entrants, parameters=found), pl.concat(tables).cast(_TUNING), tuple(notes)
+
+
+def _training_rows(panel: Panel, label: str, fold: Fold) -> TrainingRows:
+    known = panel.frame.filter(train_rows(label, fold.fit_at, 1, fold.train_first).fill_null(False))
+    return TrainingRows(
+        known.select(panel.features),
+        known[label].cast(pl.Float64).to_numpy(),
+        known.select("session", "symbol", "as_of", pl.col(f"{label}_known_at").alias("label_known_at")),
+    )
 
 
 def _gain(name: str, trials: int, value: float, default: float | None, stopped_by: str) -> str:

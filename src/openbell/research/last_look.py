@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from openbell.core.declare import Desk, Feature, Label
 from openbell.core.errors import BadInput
-from openbell.core.view import View
 from openbell.quant.intervals import estimate, mean_block
 from openbell.quant.performance import marks_per_year, performance
-from openbell.research.dataset import decision_sessions, ranked_panel
-from openbell.research.deciding import Decide
+from openbell.research.dataset import SESSIONS_PER_YEAR
 from openbell.research.entrants import Entrants
 from openbell.research.folds import Fold
-from openbell.research.meeting import MeetingSettings, meet
-from openbell.research.panel import Progress
-from openbell.research.snapshot import is_equal_weight
-from openbell.store.trials import Trials
+from openbell.research.meeting import meet
+from openbell.research.venue import MeetingSettings, Venue
 
 
-def last_look(
-    view: View,
-    desk: Desk,
-    decide: Decide,
-    features: Sequence[Feature],
-    label: Label,
-    entrants: Entrants,
-    *,
-    first: dt.date,
-    universe: str,
-    benchmark: str,
-    ledger: Trials,
-    settings: MeetingSettings,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """What the one entrant earned from `first` to the last close that `view` knows, refitted as in its tournament.
+def last_look(venue: Venue, entrants: Entrants, first: dt.date) -> dict[str, Any]:
+    """What the one entrant earned from `first` to the last close that `venue` knows, refitted as in its tournament.
 
     Returns
     -------
@@ -49,48 +29,16 @@ def last_look(
         (annual, over the baseline), the last two with ``_lower`` and ``_upper`` (95 %, stationary bootstrap; null where
         the sessions are too few), ``max_drawdown``, ``turnover``. After costs.
     """
-    dated = decision_sessions(
-        view,
-        warmup_sessions=settings.warmup_sessions,
-        history_years=settings.history_years + settings.train_sessions / 252,
-        lead_minutes=settings.lead_minutes,
-    )
-    folds = _folds_from(dated, first, settings)
-    panel = ranked_panel(
-        view,
-        features,
-        [label],
-        dated.filter(pl.col("session") >= folds[0].train_first),
-        universe=universe,
-        stride=desk.rebalance_sessions,
-        every_session_from=None,
-        lead_minutes=settings.lead_minutes,
-        benchmark=None if is_equal_weight(benchmark) else benchmark,
-        progress=progress,
-    )
-    met = meet(
-        view,
-        desk,
-        decide,
-        panel,
-        label,
-        folds,
-        entrants,
-        dated,
-        universe=universe,
-        benchmark=benchmark,
-        ledger=ledger,
-        settings=settings,
-        progress=progress,
-    )
-    played = met.played
-    how = {"replications": 1000, "seed": settings.seed}
-    found = performance(
-        played.dates, played.curves[0], turnovers=played.turnover[0], horizon_sessions=label.horizon_sessions, **how
-    )
+    own, horizon = venue.settings, venue.label.horizon_sessions
+    dated = venue.decisions(own.history_years + own.train_sessions / SESSIONS_PER_YEAR)
+    folds = _folds_from(dated, first, own)
+    panel = venue.panel(dated.filter(pl.col("session") >= folds[0].train_first))
+    played = meet(venue, panel, folds, entrants, dated).played
+    how = {"replications": 1000, "seed": own.seed}
+    found = performance(played.dates, played.curves[0], turnovers=played.turnover[0], horizon_sessions=horizon, **how)
     active = played.active[:, 0]
     per_year = marks_per_year(played.dates)
-    added = estimate(active * per_year, block=mean_block(label.horizon_sessions, len(active)), **how)
+    added = estimate(active * per_year, block=mean_block(horizon, len(active)), **how)
     return {
         "first": played.dates[1].isoformat(),
         "last": played.dates[-1].isoformat(),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from openbell.core.declare import Feature, Model
 from openbell.core.types import Panel
 from openbell.research.candidates import Candidate
+from openbell.research.combinations import splits
+from openbell.research.cpcv import cpcv_scores, label_keys
+from openbell.research.entrants import Entrants
 from openbell.research.explanation import contributions, permutation_importance, summary
-from openbell.research.fitting import load_fitted
+from openbell.research.fitting import fit, load_fitted
+from openbell.research.venue import Venue, numbers
 from openbell.store.artifacts import FittedModel
 
 #: Decisions of a test fold that are looked at: enough for a mean rank IC, few enough to score many times over.
@@ -99,3 +104,38 @@ def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> pl.D
         found = summary(contributions(fitted, rows.select(fitted.features), seed=seed), fitted.features)
         parts.append(found.select(pl.lit(each.name).alias("model"), "feature", "mean_abs"))
     return pl.concat(parts).cast(SHAP) if parts else pl.DataFrame(schema=SHAP)
+
+
+def recombined(venue: Venue, panel: Panel, entrants: Entrants, name: str, dated: pl.DataFrame) -> dict[str, Any] | None:
+    """What the model `name` says on many recombined pasts (CPCV); it decides nothing. None where it is left out."""
+    own = venue.settings
+    model = next(each for each in entrants.models if each.name == name)
+    given, members = entrants.parameters.get(name, {}), entrants.members.get(name, ())
+    if not own.cpcv_groups or model.sequential or any(each.sequential for each, _ in members):
+        return None
+    chosen = splits(
+        label_keys(panel, venue.label.name),
+        groups=own.cpcv_groups,
+        test_groups=own.cpcv_test_groups,
+        numbers=numbers(dated),
+    )
+    found = cpcv_scores(
+        panel,
+        venue.label.name,
+        chosen,
+        lambda frame, target: fit(model, frame, target, given, ledger=venue.ledger, members=members),
+        outcome=venue.outcome.name,
+        progress=venue.progress,
+    )
+    ics, ratios = found.table["rank_ic"].drop_nulls(), found.table["sharpe"].drop_nulls()
+    return {
+        "model": name,
+        "paths": found.table.height,
+        "splits": len(chosen),
+        "rank_ic_mean": ics.mean(),
+        "rank_ic_lowest": ics.min(),
+        "rank_ic_highest": ics.max(),
+        "score_sharpe_mean": ratios.mean(),
+        "score_sharpe_lowest": ratios.min(),
+        "paths_below_zero": int((ics < 0).sum()),
+    }
