@@ -17,10 +17,10 @@ from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken
 from openbell.core.view import View
 from openbell.labels.forward import forward_rank
 from openbell.models.lightgbm import lightgbm
-from openbell.models.naive import naive
 from openbell.models.linear import ridge
+from openbell.models.naive import naive
 from openbell.quant.expressions import close, high, low, raw_close
-from openbell.research import training as room
+from openbell.research import candidates as room
 from openbell.research.forecasting import forecast, no_view
 from openbell.research.panel import build_panel, ranked
 from openbell.research.training import Training, TrainSettings, register, train
@@ -116,12 +116,21 @@ def seen(tables: Memory, at: int = AT) -> View:
     return View(tables, CAL.open(DAYS[at]) - dt.timedelta(minutes=30), CAL)
 
 
+class Ledger(set):
+    """Trials in memory: what was recorded is in it."""
+
+    def record(self, tried, *, at) -> int:
+        """Count each configuration once."""
+        new = {each.fingerprint for each in tried} - self
+        self |= new
+        return len(new)
+
+
 def trained(
     tables: Memory, folder: Path, *, at: int = AT, features=FEATURES, models=MODELS, settings=SETTINGS, **more
 ) -> Training:
-    return train(
-        seen(tables, at), "stocks", features, RANK_5, models, universe="all", folder=folder, settings=settings, **more
-    )
+    given = {"universe": "all", "folder": folder, "settings": settings, "ledger": Ledger(), **more}
+    return train(seen(tables, at), "stocks", features, RANK_5, models, **given)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +225,9 @@ def test_a_stopped_training_goes_on_and_ends_the_same(edge, tmp_path: Path, monk
     with pytest.raises(KeyboardInterrupt):
         trained(EDGE, tmp_path / "models", cache=tmp_path / "cache")
     monkeypatch.undo()
-    monkeypatch.setattr("openbell.research.walkforward.fit", lambda *_: pytest.fail("a finished fold was fitted again"))
+    monkeypatch.setattr(
+        "openbell.research.walkforward.fit", lambda *_, **__: pytest.fail("a finished fold was fitted again")
+    )
     again = trained(EDGE, tmp_path / "models", cache=tmp_path / "cache")
     assert [each.manifest_hash for each in again.candidates] == [each.manifest_hash for each in found.candidates]
 

@@ -18,8 +18,8 @@ from openbell.core.declare import Model
 from openbell.core.errors import BadInput, FeatureUnavailable, LeakFound
 from openbell.core.types import Panel
 from openbell.models.lightgbm import lightgbm
-from openbell.models.naive import naive
 from openbell.models.linear import ridge
+from openbell.models.naive import naive
 from openbell.research import walkforward
 from openbell.research.champion import choose, rank_ics
 from openbell.research.folds import check_fold, folds_over, train_rows
@@ -71,10 +71,17 @@ def panel(n: int = 120, names: int = 12, horizon: int = 5, edge: float = 0.0, se
     return Panel(frame, FEATURES, (LABEL,), recipe=f"recipe-{n}-{names}-{horizon}-{edge}-{seed}")
 
 
+class Everything:
+    """A ledger that holds every configuration."""
+
+    def __contains__(self, fingerprint: str) -> bool:
+        return True
+
+
 def walked(given_panel: Panel | None = None, n: int = 120, **more):
     source = given_panel or panel(n)
     folds = folds_over(decided(n), folds=3, min_train_sessions=60)
-    plain = {"models": [*naive, *ridge], "numbers": numbers(n), "jobs": 1}
+    plain = {"models": [*naive, *ridge], "numbers": numbers(n), "jobs": 1, "ledger": Everything()}
     return walk_forward(source, LABEL, folds, **{**plain, **more})
 
 
@@ -159,9 +166,12 @@ def test_a_panel_with_a_lying_label_time_is_not_fitted(monkeypatch):
 def test_no_fit_sees_a_later_label(monkeypatch):
     """The rows that reach each fit are counted by hand: session + 5 days + 7 hours <= the fold's first decision."""
     seen = []
-    monkeypatch.setattr(
-        walkforward, "fit", lambda m, f, y, p: seen.append((m.name, len(y), f.height)) or real(m, f, y, p)
-    )
+
+    def spied(m, f, y, p, **more):
+        seen.append((m.name, len(y), f.height))
+        return real(m, f, y, p, **more)
+
+    monkeypatch.setattr(walkforward, "fit", spied)
     walked(n=120, models=[*ridge])
     assert [each[1] for each in seen] == [12 * (60 - 5), 12 * (80 - 5), 12 * (100 - 5)]
     assert all(rows == frame for _, rows, frame in seen)
@@ -210,7 +220,9 @@ def test_a_model_that_memorises_has_no_skill_on_noise():
     memory = Model(name="memory", module=__name__, doc="x", settings={}, build=Memory)
     source = panel(n=220, names=12)
     folds = folds_over(decided(220), folds=3, min_train_sessions=60)
-    found = walk_forward(source, LABEL, folds, [memory, *ridge], numbers=numbers(220), stride=5, jobs=1)
+    found = walk_forward(
+        source, LABEL, folds, [memory, *ridge], ledger=Everything(), numbers=numbers(220), stride=5, jobs=1
+    )
     choice = choose(rank_ics(found.scores, LABEL, ["memory", "ridge"]), horizon=5, replications=1000)
     assert choice.champion is None
     for row in choice.evidence.iter_rows(named=True):
@@ -220,14 +232,16 @@ def test_a_model_that_memorises_has_no_skill_on_noise():
 def test_a_planted_edge_is_found():
     source = panel(n=220, edge=0.6)
     folds = folds_over(decided(220), folds=3, min_train_sessions=60)
-    found = walk_forward(source, LABEL, folds, [*naive, *ridge], numbers=numbers(220), jobs=1)
+    found = walk_forward(source, LABEL, folds, [*naive, *ridge], ledger=Everything(), numbers=numbers(220), jobs=1)
     choice = choose(rank_ics(found.scores, LABEL, ["naive", "ridge"]), horizon=5, replications=1000)
     assert choice.champion == "ridge"
 
 
 def test_threads_do_not_change_the_scores():
     models = [*naive, *ridge, *lightgbm]
-    one, two = (walked(models=models, parameters={"lightgbm": {"n_estimators": 5}}, jobs=jobs).scores for jobs in (1, 3))
+    one, two = (
+        walked(models=models, parameters={"lightgbm": {"n_estimators": 5}}, jobs=jobs).scores for jobs in (1, 3)
+    )
     assert one.equals(two)
 
 
