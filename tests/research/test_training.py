@@ -183,7 +183,7 @@ def test_the_plan_is_written_before_the_first_fit(tmp_path: Path, monkeypatch: p
     def first_fit(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "walk_forward", first_fit)
+    monkeypatch.setattr("openbell.research.training.walk_forward", first_fit)
     with pytest.raises(KeyboardInterrupt):
         trained(EDGE, tmp_path / "models", cache=tmp_path / "cache")
     (plan,) = (tmp_path / "cache").glob("plan-*.json")
