@@ -66,7 +66,8 @@ def backtests(home: Path, session: str) -> str:
     from benchmarks import backtests as engines
 
     found = [alone("benchmarks.backtests", name, python=engines.interpreter(name)) for name in engines.ENGINES]
-    head = ["", "first call", "wall", "CPU", "cells per CPU second", "openbell's / its", "end of the curve", "memory"]
+    spent = ["first call", "its CPU", "wall", "CPU"]
+    head = ["", *spent, "cells per CPU second", "openbell's / its", "end of the curve", "memory"]
     told = (
         f"Generated prices, random long-only weights, a rebalance every {engines.EVERY} sessions at the close, "
         f"{engines.COST_BP:g} bp of notional. A process each; the first call imports and compiles with nothing cached, "

@@ -285,7 +285,7 @@ def account(
         On prices that are not positive, shapes that differ, targets that are negative, not finite or above 1 in sum,
         rows outside the sessions.
     """
-    from openbell.quant.accounting_kernel import CARRIED, CASH, Log, Plan
+    from openbell.quant.accounting_kernel import CARRIED, Log, Plan
 
     terms = checked_terms(
         closes, opens, commission_bp, slippage_bp, impact, cash_return, staleness_sessions, delisting_return
@@ -301,19 +301,11 @@ def account(
     vanished = _run(book, idle, log, terms, 0, stops[0])
     rebalances, without_impact = list[Rebalance](), 0
     for at, (row, until) in enumerate(itertools.pairwise(stops)):
-        held = book.units * book.price
-        wanted = targets(
-            Holdings(row, float(book.purse[CASH] + held.sum()), float(book.purse[CASH]), held, equity[:row].copy())
-        )
+        wanted = _asked(targets, row, book, equity[:row])
         if wanted is None:
             vanished += _run(book, idle, log, terms, row, until)
             continue
-        one = locked(wanted)[None]
-        if one.shape != (1, names) or not np.isfinite(one).all():
-            raise BadInput(f"The targets of row {row} must be {names} finite weights; their shape was {one.shape[1:]}.")
-        place = np.array([row], dtype=np.int64)
-        checked_weights(one[None], place, names)
-        plan = Plan(place, one, *(each[at : at + 1] for each in known))
+        plan = Plan(asked[at : at + 1], wanted, *(each[at : at + 1] for each in known))
         vanished += _run(book, plan, log, terms, row, until)
         rebalances.append(_rebalance(row, book, log))
         without_impact += int(log.unmeasured[0])
@@ -326,6 +318,21 @@ def account(
         carried=int(book.counts[CARRIED]),
         without_impact=without_impact,
     )
+
+
+def _asked(targets: Targets, row: int, book: Book, past_equity_usd: np.ndarray) -> np.ndarray | None:
+    """What `targets` says before the session `row`, checked, shape (1, m); None to hold."""
+    from openbell.quant.accounting_kernel import CASH
+
+    held, cash = book.units * book.price, float(book.purse[CASH])
+    wanted = targets(Holdings(row, cash + float(held.sum()), cash, held, past_equity_usd.copy()))
+    if wanted is None:
+        return None
+    one, names = locked(wanted)[None], len(held)
+    if one.shape != (1, names) or not np.isfinite(one).all():
+        raise BadInput(f"The targets of row {row} must be {names} finite weights; their shape was {one.shape[1:]}.")
+    checked_weights(one[None], np.array([row]), names)
+    return one
 
 
 def _rebalance(row: int, book: Book, log: Log) -> Rebalance:
