@@ -88,13 +88,14 @@ class Held:
     folder: Path
     promoted: Production | None
     office: Production | None
+    stays: bool = False
 
     @property
     def exit_code(self) -> int:
-        """3 where a candidate failed, else 1 where nobody may be promoted, else 0."""
+        """3 where a candidate failed; else 0 where a champion was promoted or rightly stays, and 1 where nobody may."""
         if self.contest.failures.height:
             return 3
-        return 0 if self.promoted is not None or self.contest.champion is not None else 1
+        return 0 if self.promoted is not None or self.stays else 1
 
     def as_json(self) -> dict[str, Any]:
         """The tournament in short."""
@@ -136,7 +137,8 @@ def hold_stocks(home: Home, session: dt.date, asked: Asked | None = None, progre
     first = holdout_first(home, desk.name, session, make=True)
     assert first is not None
     told, rules = asked or Asked(), rules_of(home, desk)
-    office = in_office(home, home.as_of(session), desk.name)
+    # Who was in office before: the same tournament once more must not meet the champion that it made.
+    office = in_office(home, home.as_of(session) - dt.timedelta(microseconds=1), desk.name)
     _refuse_overspending(home, desk, session, rules.alpha)
     place = venue(home, desk, home.view(first), told, progress)
     played = tournament(
@@ -302,7 +304,8 @@ def _concluded(home: Home, session: dt.date, place: Venue, played: Played) -> He
     promoted = None
     if contest.champion is not None and contest.champion in versions:
         promoted = _promoted(home, session, contest, versions[contest.champion], payload)
-    return Held(contest, folder, promoted, promoted or in_office(home, home.as_of(session), desk.name))
+    office = promoted or in_office(home, home.as_of(session), desk.name)
+    return Held(contest, folder, promoted, office, played.selection.stays)
 
 
 def _as_training(home: Home, played: Played, view: View) -> Training:
