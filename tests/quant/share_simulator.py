@@ -40,6 +40,10 @@ class Simulator:
         before = self.value()
         frozen = sum(self.worth(i) for i in names if i not in quoted)
         total = sum(weights[i] for i in quoted)
+        if before <= 0:  # all lost in delistings
+            for log in (self.unfilled, self.turnovers, self.costs):
+                log.append(0)
+            return
         self.unfilled.append(sum(abs(weights[i] - self.worth(i) / before) > 1e-12 for i in names if i not in quoted))
 
         def target(cost: float) -> dict[int, float]:
@@ -56,10 +60,8 @@ class Simulator:
         wanted = target(cost)
         self.turnovers.append(sum(abs(wanted[i] - self.worth(i)) for i in quoted) / (2 * before))
         for i in quoted:
-            change = wanted[i] / float(row[i]) - self.shares[i]
-            self.cash -= change * float(row[i])
             self.shares[i] = wanted[i] / float(row[i])
-        self.cash -= cost
+        self.cash = max(before - cost - frozen - sum(wanted.values()), 0.0)
         self.costs.append(cost)
 
     def close(self, row: np.ndarray, day: int) -> None:

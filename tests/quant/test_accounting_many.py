@@ -31,7 +31,7 @@ def cube(*weightings: dict[int, np.ndarray]) -> np.ndarray:
     bp=st.floats(0, 40),
     impact=st.sampled_from([0.0, 0.3, 1.5]),
     limit=st.integers(0, 4),
-    delisting=st.sampled_from([0.0, -0.3, -1.0]),
+    delisting=st.sampled_from([0.0, -0.3, -0.9]),
 )
 def test_equals_the_share_simulator_on_any_market(
     seed, names, holes, vanishing, with_opens, every, bp, impact, limit, delisting
