@@ -51,10 +51,12 @@ def _calls(tree):
 
 
 def _lines(function):
-    """Lines of code of a function, its docstring left out."""
+    """Lines of code of a function, its docstring left out, and the classes that it defines on first use."""
     first = function.body[0]
     says = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    return function.end_lineno - function.lineno + 1 - (first.end_lineno - first.lineno + 1 if says else 0)
+    inner = [each for each in ast.walk(function) if isinstance(each, ast.ClassDef)]
+    left_out = [*inner, *([first] if says else [])]
+    return function.end_lineno - function.lineno + 1 - sum(each.end_lineno - each.lineno + 1 for each in left_out)
 
 
 def _imports(tree):

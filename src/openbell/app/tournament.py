@@ -169,7 +169,7 @@ def venue(home: Home, desk: Desk, view: View, asked: Asked, progress: Progress |
         ledger=home.trials,
         settings=meeting_settings(home, asked),
         cache=home.cache / "tournament",
-        now=seconds,
+        stopwatch=seconds,
         progress=progress,
     )
 

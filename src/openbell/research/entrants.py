@@ -99,7 +99,7 @@ def tuned(venue: Venue, entrants: Entrants, panel: Panel, fold: Fold) -> tuple[E
             desk=venue.desk.name,
             data=panel.recipe,
             at=venue.view.as_of,
-            now=venue.now,
+            now=venue.stopwatch,
             settings=TuningSettings(
                 trials=own.trials, seed=own.seed, time_budget_seconds=own.time_budget_seconds / len(entrants.tuned)
             ),

@@ -131,18 +131,7 @@ def train(
     folds = folds_over(
         dated, folds=chosen.folds, min_train_sessions=chosen.min_train_sessions, train_sessions=chosen.train_sessions
     )
-    panel = ranked_panel(
-        view,
-        features,
-        [label],
-        dated,
-        universe=universe,
-        stride=chosen.stride,
-        every_session_from=folds[0].test_first,
-        lead_minutes=chosen.lead_minutes,
-        benchmark=benchmark,
-        progress=progress,
-    )
+    panel = _panel(view, features, label, dated, folds[0], universe, chosen, benchmark, progress)
     made_of = members or {}
     plan = _plan(desk, view, panel, label, folds, models, chosen, made_of)
     if cache is not None:
@@ -203,6 +192,32 @@ def train(
         folds=walked.folds,
         settings=chosen,
         notes=(*panel.notes, _thinned(chosen)),
+    )
+
+
+def _panel(
+    view: View,
+    features: Sequence[Feature],
+    label: Label,
+    dated: pl.DataFrame,
+    first: Fold,
+    universe: str | None,
+    chosen: TrainSettings,
+    benchmark: str | None,
+    progress: Progress | None,
+) -> Panel:
+    """Every session that is scored, one in `stride` of those before."""
+    return ranked_panel(
+        view,
+        features,
+        [label],
+        dated,
+        universe=universe,
+        stride=chosen.stride,
+        every_session_from=first.test_first,
+        lead_minutes=chosen.lead_minutes,
+        benchmark=benchmark,
+        progress=progress,
     )
 
 

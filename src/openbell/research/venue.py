@@ -67,7 +67,7 @@ class Venue:
         called with ``weighting=`` an allocator.
     label, outcome : what models are trained on, and the return that a score portfolio is measured by.
     ledger : of trials: every configuration is counted there before it is fitted or back-tested.
-    cache : folder of finished pieces, for a run that is resumed; None keeps none. now : a clock in seconds.
+    cache : folder of finished pieces, for a run that is resumed; None keeps none. stopwatch : gives seconds.
     """
 
     view: View
@@ -81,7 +81,7 @@ class Venue:
     ledger: Trials
     settings: MeetingSettings = field(default_factory=MeetingSettings)
     cache: Path | None = None
-    now: Callable[[], float] = lambda: 0.0
+    stopwatch: Callable[[], float] = lambda: 0.0
     progress: Progress | None = None
 
     def decisions(self, history_years: float | None = None) -> pl.DataFrame:
