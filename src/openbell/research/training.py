@@ -152,15 +152,7 @@ def train(
         progress=progress,
     )
     ics = rank_ics(walked.scores, label.name, [model.name for model in models], min_names=chosen.min_names)
-    choice = choose(
-        ics,
-        horizon=label.horizon_sessions,
-        alpha=chosen.alpha,
-        replications=chosen.replications,
-        block_horizons=chosen.block_horizons,
-        seed=chosen.seed,
-        abstained=walked.abstained,
-    )
+    choice = _choice(ics, label, chosen, walked.abstained)
     candidates = final_fits(
         panel,
         label,
@@ -218,6 +210,18 @@ def _panel(
         lead_minutes=chosen.lead_minutes,
         benchmark=benchmark,
         progress=progress,
+    )
+
+
+def _choice(ics: pl.DataFrame, label: Label, chosen: TrainSettings, abstained: Mapping[str, str]) -> Choice:
+    return choose(
+        ics,
+        horizon=label.horizon_sessions,
+        alpha=chosen.alpha,
+        replications=chosen.replications,
+        block_horizons=chosen.block_horizons,
+        seed=chosen.seed,
+        abstained=abstained,
     )
 
 
