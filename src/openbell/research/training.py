@@ -122,12 +122,7 @@ def train(
     """
     chosen = settings or TrainSettings()
     _known_candidates(chosen, models)
-    dated = decision_sessions(
-        view,
-        warmup_sessions=chosen.warmup_sessions,
-        history_years=chosen.history_years,
-        lead_minutes=chosen.lead_minutes,
-    )
+    dated = _decisions(view, chosen)
     folds = folds_over(
         dated, folds=chosen.folds, min_train_sessions=chosen.min_train_sessions, train_sessions=chosen.train_sessions
     )
@@ -184,6 +179,15 @@ def train(
         folds=walked.folds,
         settings=chosen,
         notes=(*panel.notes, _thinned(chosen)),
+    )
+
+
+def _decisions(view: View, chosen: TrainSettings) -> pl.DataFrame:
+    return decision_sessions(
+        view,
+        warmup_sessions=chosen.warmup_sessions,
+        history_years=chosen.history_years,
+        lead_minutes=chosen.lead_minutes,
     )
 
 
