@@ -149,12 +149,16 @@ def test_cash_earns_each_session_s_own_rate() -> None:
 
 
 def test_what_cash_cannot_buy_is_not_held() -> None:
-    """The whole account is stuck in a name without a price: nothing is bought, not even 1e-17 of something."""
-    closes = np.array([[7.0, 3.0], [NAN, 3.3], [NAN, 3.1]])
-    plan = {0: np.array([1.0, 0.0]), 1: np.array([0.3, 0.7]), 2: np.array([0.1, 0.9])}
-    got = account(fixed_targets(plan), closes, capital_usd=100_000.0)
-    assert [each.weights.tolist() for each in got.rebalances[1:]] == [[1.0, 0.0]] * 2
-    assert [each.unfilled for each in got.rebalances] == [(), (0,), (0,)]
+    """The whole account is stuck in names without a price: nothing is bought, not even 1e-17 of something."""
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        closes = rng.uniform(1, 100, (2, 6))
+        closes[1, :5] = NAN
+        plan = {0: np.append(rng.dirichlet(np.ones(5)), 0.0), 1: np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])}
+        plan[0] /= max(plan[0].sum(), 1.0)
+        got = account(fixed_targets(plan), closes, capital_usd=rng.uniform(1e3, 1e6))
+        assert got.rebalances[1].weights[5] == 0.0, seed
+        assert got.rebalances[1].unfilled == (0, 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
