@@ -10,7 +10,7 @@ from openbell.app.request_keys import KEYS, Ours
 from openbell.app.settings import keys
 from openbell.core.declare import discover
 
-STATUSES = {"here", "tournament", "options", "gate", "signals", "session", "live", "measured", "refused"}
+STATUSES = {"here", "options", "gate", "signals", "session", "live", "measured", "refused"}
 SUFFIXES = "py|yaml|yml|md|json|csv|pkl|sql|sh|tf|html|png|txt|md5"
 FOLDERS = ("src/", "tests/", "docs/", "requirements/", "benchmarks/", ".ci/")
 #: Words that the patterns find in sentences and that name nothing.
@@ -137,7 +137,7 @@ def _exists(token, root, known):
         )
     if token.startswith("openbell "):
         return _command_exists([word for word in token.split()[1:] if not word.startswith("-")])
-    if re.fullmatch(r"(store|data|run|trade|train|live|ops|desks|safety|models)\.[\w.]+", token):
+    if re.fullmatch(r"(store|data|run|trade|train|tournament|live|ops|desks|selection|safety|models)\.[\w.]+", token):
         return token in known
     return None
 
