@@ -48,7 +48,7 @@ FAMILIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Universe:
     """The names that may be chosen, the most traded first, and how many fell out at each condition."""
 
@@ -113,12 +113,13 @@ def decide(
     wanted = _checked(
         forecast, market, weighting, {"top_k": top_k, "max_names": max_names, "optimiser_names": optimiser_names}
     )
-    reading = regime_reading(market.benchmark)
+    reading = _reading(market)
     acting = reading.regime if enable_regime_adaptation else Regime.NORMAL
     universe = _universe(market, min_price_usd, min_volume_shares, min_market_value_usd, max_names)
+    ranked = _ranked(forecast, universe) if forecast.has_view else None
     universe = replace(universe, counts=dict(universe.counts))
     k = breadth(top_k, acting)
-    chosen, basis = _chosen(forecast, universe, min(k, optimiser_names) if wanted in OPTIMISERS else k, wanted)
+    chosen, basis = _chosen(forecast, universe, ranked, min(k, optimiser_names) if wanted in OPTIMISERS else k, wanted)
     gross = min(GROSS[acting], 1.0)
     caps = _Caps(gross, max_position_pct, max_sector_weight)
     allocation = _allocation(chosen, market, wanted, forecast.has_view, caps)
@@ -227,18 +228,18 @@ def _steps(counts: dict[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
 
 
-def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> tuple[pl.DataFrame, str]:
-    """The chosen names with score and rank, best first, and the sentence that says how they were chosen.
+@lru_cache(maxsize=2)
+def _reading(market: Market) -> RegimeReading:
+    return regime_reading(market.benchmark)
 
-    ``score_mean`` and ``score_deviation`` are those of all scored names, so that an allocator knows how far above the
-    rest the chosen stand.
-    """
-    if not forecast.has_view:
-        return _most_traded(universe, k)
+
+@lru_cache(maxsize=2)
+def _ranked(forecast: Forecast, universe: _Universe) -> pl.DataFrame:
+    """The eligible names that are scored, best first, with ``rank``, and mean and deviation of all their scores."""
     scores = forecast.scores.select("symbol", pl.col("score").cast(pl.Float64))
     if not scores["score"].is_finite().fill_null(False).all() or scores["symbol"].is_duplicated().any():
         raise BadInput("A score must be a finite number, one for each name; a model that abstains leaves a name out.")
-    ranked = (
+    return (
         universe.names.lazy()
         .join(scores.lazy(), on="symbol", how="inner")
         .sort("score", "symbol", descending=[True, False])
@@ -246,6 +247,18 @@ def _chosen(forecast: Forecast, universe: _Universe, k: int, weighting: str) -> 
         .with_columns(pl.col("score").mean().alias("score_mean"), pl.col("score").std(ddof=0).alias("score_deviation"))
         .collect()
     )
+
+
+def _chosen(
+    forecast: Forecast, universe: _Universe, ranked: pl.DataFrame | None, k: int, weighting: str
+) -> tuple[pl.DataFrame, str]:
+    """The chosen names with score and rank, best first, and the sentence that says how they were chosen.
+
+    ``score_mean`` and ``score_deviation`` are those of all scored names, so that an allocator knows how far above the
+    rest the chosen stand.
+    """
+    if ranked is None:
+        return _most_traded(universe, k)
     universe.counts["scored"] = ranked.height
     if not ranked.height:
         raise BadInput(
