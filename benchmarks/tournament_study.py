@@ -37,11 +37,11 @@ class Size:
 
 REDUCED = Size(
     names=40,
-    years=7.5,
+    years=6.0,
     models=("ridge", "lightgbm"),
     allocators=("equal", "score"),
     parameters={"lightgbm": {"n_estimators": 40, "num_leaves": 8}},
-    families=("volume", "momentum", "volatility"),
+    families=("volume", "momentum"),
 )
 FULL = Size(
     names=60,
