@@ -7,10 +7,10 @@ import tempfile
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from openbell.app import account, outputs
+from openbell.app import account
 from openbell.app.burn import BurntTables
 from openbell.app.clock import now
-from openbell.app.daily import decide_stocks
+from openbell.app.daily import decide_stocks, decision_files
 from openbell.core.view import Tables as Source
 from openbell.market.importing import import_batch
 from openbell.market.providers.generated import generated
@@ -46,7 +46,7 @@ def _files(home: Home, session: dt.date, tables: Source) -> dict[str, str]:
     with account.shadow(home) as journal:
         account.settle(home, journal, home.view(session, tables), home.sessions.shift(session, -1), capital)
         decided = decide_stocks(home, session, capital, journal, tables=tables)
-    return outputs.decision_files(decided.decision, decided.forecast, decided.book, decided.market)
+    return decision_files(decided)
 
 
 def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from openbell.core.hashing import digest, frame_digest
 from openbell.core.types import Book, Decision, Forecast, Market, Outcome
 from openbell.core.view import Tables, View
 from openbell.research.forecasting import forecast, no_view
+from openbell.research.reasons import Reasons, reasons
 from openbell.research.snapshot import snapshots
 from openbell.store.journal import Journal
 from openbell.trade.judging import Trading, judged
@@ -49,7 +50,8 @@ class Decided:
     """A judged decision and everything it was made from.
 
     `training` and `evidence` are what the version that speaks was chosen on; where nobody is in office, the latest
-    training of all. `alerts` say which files of the champion could not be loaded.
+    training of all. `alerts` say which files of the champion could not be loaded. `reasons` explain the scores of what
+    is held; nothing is decided by them.
     """
 
     decision: Decision
@@ -61,6 +63,7 @@ class Decided:
     view: View
     universe: str
     alerts: tuple[str, ...] = ()
+    reasons: Reasons = Reasons()
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def run_stocks(
 
     on_step(STEPS[7])
     folder = place / session.isoformat()
-    outputs.write_files(folder, outputs.decision_files(decision, decided.forecast, decided.book, decided.market))
+    outputs.write_files(folder, decision_files(decided))
 
     on_step(STEPS[8])
     fills = 0
@@ -219,7 +222,13 @@ def decide_stocks(
     if decision.blocked:
         # Whoever reads the trades without the verdicts must find nothing to place.
         decision = replace(decision, trades=decision.trades.clear())
-    return Decided(decision, said, book, market, training, found, view, universe, seat.alerts)
+    told = reasons(seat.model, said, decision.targets)
+    return Decided(decision, said, book, market, training, found, view, universe, seat.alerts, told)
+
+
+def decision_files(decided: Decided) -> dict[str, str]:
+    """The files that follow from the decision alone, by name."""
+    return outputs.decision_files(decided.decision, decided.forecast, decided.book, decided.market, decided.reasons)
 
 
 def _training(home: Home, seat: Seat, view: View) -> Trained | None:

@@ -11,6 +11,7 @@ import polars as pl
 from openbell.app.files import write_whole
 from openbell.core.types import Book, Decision, Forecast, Market
 from openbell.quant.exposures import exposures
+from openbell.research.reasons import Reasons
 
 WEIGHT_DIGITS = 10
 
@@ -44,8 +45,8 @@ def weights_frame(decision: Decision, book: Book, market: Market) -> pl.DataFram
     return pl.concat([table, cash], how="diagonal_relaxed")
 
 
-def signals(decision: Decision, forecast: Forecast) -> dict[str, Any]:
-    """``signals.json``: the raw scores and everything needed to derive the decision again."""
+def signals(decision: Decision, forecast: Forecast, reasons: Reasons) -> dict[str, Any]:
+    """``signals.json``: the raw scores, everything needed to derive the decision again, and why what is held is."""
     return {
         "desk": decision.desk,
         "session": decision.session.isoformat(),
@@ -70,11 +71,17 @@ def signals(decision: Decision, forecast: Forecast) -> dict[str, Any]:
             for each in decision.verdicts
         ],
         "signals": [
-            {"date": decision.session.isoformat(), "symbol": symbol, "ml_score": score}
+            {"date": decision.session.isoformat(), "symbol": symbol, "ml_score": score} | _because(reasons, symbol)
             for symbol, score in forecast.scores.select("symbol", "score").sort("symbol").iter_rows()
         ],
+        "explanation": {"method": reasons.method, "unit": reasons.unit, "notes": list(reasons.notes)},
         "made_of": dict(sorted(decision.made_of.items())),
     }
+
+
+def _because(reasons: Reasons, symbol: str) -> dict[str, list[str]]:
+    """The largest contributions to the score of a name that is held; nothing for any other."""
+    return {"because": list(reasons.because[symbol])} if symbol in reasons.because else {}
 
 
 def json_text(value: Any) -> str:
@@ -82,12 +89,14 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-def decision_files(decision: Decision, forecast: Forecast, book: Book, market: Market) -> dict[str, str]:
+def decision_files(
+    decision: Decision, forecast: Forecast, book: Book, market: Market, reasons: Reasons
+) -> dict[str, str]:
     """The files that follow from the decision alone."""
     return {
         "trades.csv": trades_csv(decision),
         "portfolio_weights.csv": weights_frame(decision, book, market).write_csv(float_precision=WEIGHT_DIGITS),
-        "signals.json": json_text(signals(decision, forecast)),
+        "signals.json": json_text(signals(decision, forecast, reasons)),
     }
 
 

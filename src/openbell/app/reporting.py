@@ -48,6 +48,7 @@ def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, execute
         DailyReport(
             decision=decided.decision,
             forecast=decided.forecast,
+            reasons=decided.reasons,
             book=decided.book,
             market=decided.market,
             executed=executed,

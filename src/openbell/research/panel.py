@@ -35,6 +35,7 @@ def build_panel(
     first: dt.date,
     last: dt.date,
     stride: int = 1,
+    phase: int = 0,
     every_session_from: dt.date | None = None,
     lead_minutes: int = 30,
     benchmark: str | None = None,
@@ -46,6 +47,7 @@ def build_panel(
     ----------
     first, last : decision sessions, both included; those after ``view.as_of`` are left out.
     stride : keeps one decision session in `stride`, counted on the calendar, so the choice does not depend on `first`.
+    phase : which one: those whose number on the calendar leaves `phase` when it is divided by `stride`.
     every_session_from : from this decision session on, none is left out.
     lead_minutes : a decision is made this long before the open of its session.
     benchmark : a symbol that is never a member.
@@ -63,7 +65,7 @@ def build_panel(
     BadInput
         Where no decision, no member or no row is left.
     """
-    dated = _chosen(view, first, last, stride, every_session_from, lead_minutes)
+    dated = _chosen(view, first, last, (stride, phase), every_session_from, lead_minutes)
     who = members(view, universe, dated["session"].to_list(), lead_minutes=lead_minutes, benchmark=benchmark)
     keyed = who.join(dated, on="session").with_columns((pl.col("number") - 1).alias("bar"))
     symbols = keyed["symbol"].unique().sort().to_list()
@@ -90,6 +92,7 @@ def build_panel(
         "labels": [_made_of(each) for each in labels],
         "universe": universe,
         "stride": stride,
+        **({"phase": phase} if phase else {}),
         "every_session_from": every_session_from,
         "lead_minutes": lead_minutes,
         "data": frame_digest(frame),
@@ -103,13 +106,21 @@ def _made_of(declared: Feature | Label) -> list[str]:
 
 
 def _chosen(
-    view: View, first: dt.date, last: dt.date, stride: int, every_from: dt.date | None, lead_minutes: int
+    view: View,
+    first: dt.date,
+    last: dt.date,
+    grid: tuple[int, int],
+    every_from: dt.date | None,
+    lead_minutes: int,
 ) -> pl.DataFrame:
-    """The decision sessions that are kept."""
+    """The decision sessions that are kept; `grid` is the stride and its phase."""
+    stride, phase = grid
     if stride < 1:
         raise BadInput(f"`stride` must be at least 1; was {stride}.")
+    if not 0 <= phase < stride:
+        raise BadInput(f"`phase` must lie from 0 to {stride - 1} at a stride of {stride}; was {phase}.")
     dated = decisions(view.sessions, view.sessions.between(first, last), lead_minutes)
-    kept = pl.col("number") % stride == 0
+    kept = pl.col("number") % stride == phase
     if every_from is not None:
         kept = kept | (pl.col("session") >= every_from)
     dated = dated.filter((pl.col("as_of") <= view.as_of) & (pl.col("number") > 0) & kept)

@@ -131,9 +131,11 @@ def walk_forward(
     ledger : of trials; a configuration that is not counted there is not fitted.
     numbers : number of each session on the calendar, which `stride` counts.
     parameters : by candidate, over its defaults. members : by candidate, the models it is made of.
-    stride : training takes one decision session in `stride`; scores are given for all.
+    stride : training takes one decision session in `stride`; scores are given for all, and a sequence that ends on any
+        of them is made of rows that many sessions apart.
     keep_going : a candidate whose fold raises is left out with the reason (`failed`), and the others go on.
-    examine : called with the fitted model and its test rows; what it finds is kept in `examined`.
+    examine : called with the fitted model and its test rows, unless it reads sequences; what it finds is kept in
+        `examined`.
     cache : folder where the scores of each (candidate, fold) are kept under their content hash, so that a run that
         was stopped goes on where it was. jobs : threads.
 
@@ -209,8 +211,9 @@ class _Work:
         try:
             fitted = self._fitted(model, train)
             scores = self._scores(model, fitted, test)
-            if self.examine is not None:
-                self._look_at(model, fold, fitted, test, seen)
+            examine = self._examine_of(model)
+            if examine is not None:
+                self._look_at(examine, model, fold, fitted, test, seen)
         except FeatureUnavailable as reason:
             return str(reason)
         except (LeakFound, StorageFailed, IntegrityBroken):
@@ -230,8 +233,15 @@ class _Work:
         print_ = fingerprint(model, self._given(model), self.members.get(model.name, ()))
         made_of = [self.panel.recipe, self.label, self.stride, print_, *(getattr(fold, each) for each in _FOLD_FIELDS)]
         path = self.cache / f"{digest(made_of)}.parquet"
-        seen = self.cache / f"{digest([made_of, self.examine.name])}.parquet" if self.examine is not None else None
-        return path, seen
+        examine = self._examine_of(model)
+        return path, self.cache / f"{digest([made_of, examine.name])}.parquet" if examine is not None else None
+
+    def _examine_of(self, model: Model) -> Examine | None:
+        """What looks at its fits; nothing at those that read sequences, which say nothing of test rows alone."""
+        return None if self._sequential(model) else self.examine
+
+    def _sequential(self, model: Model) -> bool:
+        return model.sequential or any(each.sequential for each, _ in self.members.get(model.name, ()))
 
     def _given(self, model: Model) -> Mapping[str, Any]:
         return self.parameters.get(model.name, {})
@@ -254,17 +264,22 @@ class _Work:
 
     def _scores(self, model: Model, fitted: FittedModel, test: np.ndarray) -> np.ndarray:
         features = self.panel.frame.select(self.panel.features)
-        if not model.sequential and not any(each.sequential for each, _ in self.members.get(model.name, ())):
+        if not self._sequential(model):
             return fitted.predict(_slice(features, test))
-        # A sequence reaches back before the segment: to features known then, never to labels.
-        with_context = np.arange(test[-1] + 1)
-        scores = fitted.predict(features[with_context], keys=self.keys[with_context].select("session", "symbol"))
-        return np.asarray(scores[test])
+        scores, number = np.full(len(test), np.nan), self.keys["number"].to_numpy()
+        for phase in np.unique(number[test] % self.stride):
+            # A sequence reaches back before the segment: to features known then, never to labels.
+            rows = _sequence_rows(number[: test[-1] + 1], self.stride, phase)
+            said = fitted.predict(features[rows], keys=self.keys[rows].select("session", "symbol"))
+            asked = number[test] % self.stride == phase
+            scores[asked] = said[np.searchsorted(rows, test[asked])]
+        return scores
 
-    def _look_at(self, model: Model, fold: Fold, fitted: FittedModel, test: np.ndarray, path: Path | None) -> None:
-        assert self.examine is not None
+    def _look_at(
+        self, examine: Examine, model: Model, fold: Fold, fitted: FittedModel, test: np.ndarray, path: Path | None
+    ) -> None:
         rows = self.keys[test].select("session", "symbol", self.label)
-        found = self.examine(model, fitted, _slice(self.panel.frame.select(self.panel.features), test), rows)
+        found = examine(model, fitted, _slice(self.panel.frame.select(self.panel.features), test), rows)
         self.found[model.name, fold.number] = found
         if path is not None:
             _write(path, found)
@@ -304,6 +319,16 @@ def _blended(combine: Combine, scored: Sequence[np.ndarray | str | Failure]) -> 
 def _needs_keys(model: Model) -> bool:
     """Whether the order of rows matters: to a sequence, and to a stack's inner folds."""
     return model.sequential or bool(model.members)
+
+
+def _sequence_rows(number: np.ndarray, stride: int, phase: int) -> np.ndarray:
+    """Rows that sequences are made of which end on sessions of `phase`: `stride` sessions apart, as in the training.
+
+    `number` is that of each row's session. Where the panel begins with the sessions of the training alone, those stand
+    in for the ones before the first of `phase`.
+    """
+    own = number % stride == phase
+    return np.flatnonzero(own | ((number % stride == 0) & (number <= number[own].min() - stride)))
 
 
 def _slice(frame: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from openbell.core.types import Book, Decision, Forecast, Market, Outcome
 from openbell.quant.intervals import estimate, mean_block
 from openbell.quant.performance import marks_per_year, returns, sharpe, win_rate
 from openbell.quant.regime import Regime
+from openbell.research.reasons import Reasons
 
 #: A rolling mean over fewer dates than this says nothing; the chart is then left out.
 ROLLING_DATES = 126
@@ -70,7 +71,7 @@ class DailyReport:
 
     Attributes
     ----------
-    decision, forecast, book, market : as they were when it was decided.
+    decision, forecast, book, market : as they were when it was decided. reasons : why what is held has its scores.
     executed : whether orders went to the broker. proof : the evidence; None with `no_proof` saying why.
     survivorship_biased : whether the universe was read from what is in the tables today.
     quality : rows put aside by the quality gate, columns ``rule``, ``rows``, ``example``. data : facts on the data.
@@ -83,6 +84,7 @@ class DailyReport:
     forecast: Forecast
     book: Book
     market: Market
+    reasons: Reasons = field(default_factory=Reasons)
     executed: bool = False
     proof: Proof | None = None
     no_proof: str = "Nothing has been trained yet, so there is no evidence."
@@ -129,6 +131,12 @@ def portfolio_rows(report: DailyReport) -> list[dict[str, Any]]:
     scores = report.forecast.scores.select("symbol", "score")
     ranks = scores.with_columns(pl.col("score").rank("ordinal", descending=True).cast(pl.Int64).alias("rank"))
     return table.join(ranks, on="symbol", how="left", maintain_order="left").to_dicts()
+
+
+def reason_rows(report: DailyReport, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each name that is explained, in the order of the portfolio: its score and its largest contributions."""
+    because = report.reasons.because
+    return [{**row, "because": because[row["symbol"]]} for row in rows if row["symbol"] in because]
 
 
 def trade_rows(report: DailyReport) -> list[dict[str, Any]]:
@@ -225,6 +233,7 @@ def context(report: DailyReport) -> dict[str, Any]:
         "regime": None if regime is None else Regime(regime).label,
         "regime_number": regime,
         "rows": rows,
+        "reasons": reason_rows(report, rows),
         "sectors": sector_rows(rows),
         "names": sum(1 for row in rows if row["symbol"] != "CASH" and row["weight"] > 0),
         "widest": max((row["weight"] for row in rows), default=0.0) or 1.0,
