@@ -36,7 +36,7 @@ from openbell.research.entrants import Entrants, entrants_of
 from openbell.research.last_look import last_look
 from openbell.research.refit import refit
 from openbell.research.selection import Rules
-from openbell.research.tournament import Played, tournament
+from openbell.research.tournament import Past, Played, tournament
 from openbell.research.training import Training
 from openbell.research.venue import MeetingSettings, Venue
 from openbell.store.tracker import ModelVersion, Trained
@@ -149,7 +149,7 @@ def hold_stocks(home: Home, session: dt.date, asked: Asked | None = None, progre
         holdout_first=first,
         folder=home.models,
         incumbent=_entrant_in_office(office),
-        earlier=_earlier(home, desk.name),
+        past=lambda plan: Past(active=_earlier(home, desk.name)),
     )
     home.trials.spend(desk.name, at=home.as_of(session), alpha=rules.alpha, plan=played.contest.plan)
     return _concluded(home, session, place, played)

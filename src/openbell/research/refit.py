@@ -9,7 +9,6 @@ from openbell.core.errors import OpenbellError
 from openbell.research.candidates import Candidate
 from openbell.research.tournament import Played, fitted_candidates
 from openbell.research.venue import Venue
-from openbell.research.walkforward import record_candidates
 
 
 def refit(venue: Venue, played: Played, model: str, folder: Path) -> Candidate:
@@ -23,9 +22,13 @@ def refit(venue: Venue, played: Played, model: str, folder: Path) -> Candidate:
     panel = place.panel(window)
     met = played.entrants
     own = replace(met, models=tuple(each for each in met.models if each.name == model))
-    at, desk = venue.view.as_of, venue.desk.name
-    record_candidates(venue.ledger, desk, at, panel.recipe, own.models, own.parameters, own.members)
-    plan = {"desk": desk, "plan": played.contest.plan, "as_of": at, "recipe": panel.recipe}
+    # The same configuration once more is no other try: it is in the ledger, or `fit` would refuse.
+    plan = {
+        "desk": venue.desk.name,
+        "plan": played.contest.plan,
+        "as_of": venue.view.as_of,
+        "recipe": panel.recipe,
+    }
     (fitted,) = fitted_candidates(place, panel, own, window, folder, plan, {})
     if fitted.folder is None:
         raise OpenbellError(f"The champion `{model}` could not be fitted for production: {fitted.abstains}")

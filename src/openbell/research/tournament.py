@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -33,8 +33,27 @@ from openbell.research.portfolios import Portfolios, by_regime, cost_sensitivity
 from openbell.research.selection import Rules, Selection, select
 from openbell.research.venue import MeetingSettings, Venue
 
+if TYPE_CHECKING:
+    from openbell.store.trials import Kind
+
+#: Kinds of trials that the ledger counts.
+KINDS: tuple[Kind, ...] = ("candidate", "tuning", "backtest")
 #: Settings that change the time a tournament takes and nothing that it finds.
 _NO_RESULT = ("jobs", "time_budget_seconds")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What was tried before a tournament.
+
+    Attributes
+    ----------
+    active : active returns of earlier tournaments, ``session`` and a column each; they count among the tries.
+    counted : tries of the desk by kind, where the same plan was played before; None counts those in the ledger.
+    """
+
+    active: pl.DataFrame | None = None
+    counted: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +85,7 @@ def tournament(
     holdout_first: dt.date,
     folder: Path,
     incumbent: str | None = None,
-    earlier: pl.DataFrame | None = None,
+    past: Callable[[str], Past] = lambda plan: Past(),
 ) -> Played:
     """Train every model, back-test it with every allocator, and let through what survives the search.
 
@@ -75,8 +94,8 @@ def tournament(
     venue : its view is what was known before the open of `holdout_first`.
     rules : gates and score; see `selection.Rules`. as_of : the moment for which a champion is sought.
     folder : where fitted candidates are kept, under the plan's hash.
-    incumbent : the entrant in office, if it meets the others. earlier : active returns of earlier tournaments,
-        ``session`` and a column each; they count among the tries.
+    incumbent : the entrant in office, if it meets the others.
+    past : called with the hash of the plan once that is fixed, before anybody meets; it may refuse by raising.
 
     Returns
     -------
@@ -93,6 +112,8 @@ def tournament(
     panel = venue.panel(dated)
     entrants, tuning, tuned_notes = tuned(venue, entrants, panel, folds[0])
     plan = _plan(venue, panel, folds, entrants, rules, holdout_first)
+    plan |= {"held_as_of": as_of, "incumbent": incumbent}
+    before = past(digest(plan))
     if venue.cache is not None:
         write_plan(venue.cache, plan)
     look = FamilyImportance.of(venue.features, venue.label.name, venue.settings.seed)
@@ -101,14 +122,15 @@ def tournament(
     steady = pl.Series("regime_consistency", consistency(regimes, met.played.entrants))
     measured = measures(met.played).with_columns(steady)
     bounds = _intervals(venue, met)
+    counted = before.counted or {kind: venue.ledger.count(venue.desk.name, kind) for kind in KINDS}
     selection = select(
         met.played.entrants,
         met.played.active,
         measured,
         rules,
         incumbent=incumbent if incumbent in met.played.entrants else None,
-        trial_returns=_matched(earlier, met.played),
-        tries=venue.ledger.count(venue.desk.name),
+        trial_returns=_matched(before.active, met.played),
+        tries=sum(counted.values()),
     )
     candidates = fitted_candidates(venue, panel, entrants, dated, folder / digest(plan), plan, met.out)
     ics = rank_ics(
@@ -140,11 +162,11 @@ def tournament(
         shap=shap_frame(candidates, panel, venue.settings.seed),
         tuning=tuning,
         failures=failures_frame(met.walked, met.held.failures),
-        significance=_significance(venue, panel, entrants, selection, dated),
+        significance=_significance(venue, panel, entrants, selection, dated, counted),
         champion=selection.champion,
         why=selection.why,
         alpha=rules.alpha,
-        notes=(*panel.notes, *tuned_notes, *met.held.notes, *_notes(venue, met)),
+        notes=(*panel.notes, *tuned_notes, *met.held.notes, *_notes(venue, met, incumbent)),
         incumbent=incumbent,
         parameters=_told(plan, venue.settings, rules),
         intervals=bounds,
@@ -205,16 +227,17 @@ def _training(venue: Venue, panel: Panel, entrants: Entrants, met: Meeting, ics:
 
 
 def _significance(
-    venue: Venue, panel: Panel, entrants: Entrants, selection: Selection, dated: pl.DataFrame
+    venue: Venue,
+    panel: Panel,
+    entrants: Entrants,
+    selection: Selection,
+    dated: pl.DataFrame,
+    counted: Mapping[str, int],
 ) -> dict[str, dict[str, Any]]:
     """Every test by its name, the leader's recombined paths among them."""
     leader = selection.leaderboard["entrant"][0].partition(JOINED_BY)[0]
     paths = recombined(venue, panel, entrants, leader, dated)
-    counted = {kind: venue.ledger.count(venue.desk.name, kind) for kind in _KINDS}
     return {**significance(selection, counted), **({"cpcv": paths} if paths else {})}
-
-
-_KINDS = ("candidate", "tuning", "backtest")
 
 
 def _plan(
@@ -245,16 +268,22 @@ def _plan(
 
 
 def _matched(earlier: pl.DataFrame | None, played: Portfolios) -> np.ndarray | None:
-    """Active returns of earlier tries on these very sessions; those that do not cover them are only counted."""
+    """Active returns of earlier tries on these very sessions; those that do not cover them are only counted.
+
+    A try that is here again is one try: its copy would say that tries are alike, and so that they were few.
+    """
     if earlier is None or earlier.width < 2:
         return None
     days = pl.DataFrame({"session": played.dates[1:]}, schema={"session": pl.Date})
     joined = days.join(earlier, on="session", how="left", maintain_order="left").drop("session")
     whole = [name for name in joined.columns if joined[name].null_count() == 0]
-    return joined.select(whole).to_numpy() if whole else None
+    here = {column.tobytes() for column in np.ascontiguousarray(played.active.T)}
+    other = {joined[name].to_numpy().tobytes(): name for name in whole}
+    kept = [name for column, name in other.items() if column not in here]
+    return joined.select(kept).to_numpy() if kept else None
 
 
-def _notes(venue: Venue, met: Meeting) -> list[str]:
+def _notes(venue: Venue, met: Meeting, incumbent: str | None) -> list[str]:
     played, chosen = met.played, venue.settings
     counted = [
         (played.unfilled, "orders of all entrants together found no price in their session and were not filled"),
@@ -262,6 +291,8 @@ def _notes(venue: Venue, met: Meeting) -> list[str]:
         (played.vanished, "holdings of all entrants together vanished and were turned into cash at their last price"),
     ]
     notes = [f"{count:,} {what}." for count, what in counted if count]
+    if incumbent is not None and incumbent not in played.entrants:
+        notes.append(f"The champion in office `{incumbent}` could not be judged, so nobody was compared with it.")
     if met.traded.prices.opens is None:
         notes.append("The data hold no opens: orders fill at the close of the decision session.")
     if not chosen.cash_rate:
