@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from openbell.core.declare import Label, Model
-from openbell.core.errors import StorageFailed
+from openbell.core.errors import IntegrityBroken, Refused, StorageFailed
 from openbell.core.hashing import canonical_json, digest
 from openbell.core.types import Panel
 from openbell.research.fitting import fit
@@ -23,7 +23,7 @@ from openbell.store.artifacts import manifest_digest, save_model
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A candidate fitted on everything known at the training's `as_of`; `folder` is None where it abstained."""
+    """A candidate fitted on everything known at the training's `as_of`; `folder` is None where it could not be."""
 
     name: str
     folder: Path | None
@@ -47,13 +47,14 @@ def final_fits(
     parameters: Parameters,
     members: Members,
     left_out: Mapping[str, str],
+    keep_going: bool = False,
     jobs: int,
     progress: Progress | None,
 ) -> tuple[Candidate, ...]:
     """Every candidate on all rows whose label is known at `as_of`, saved; one that is saved already is kept.
 
     `train_first` is the earliest decision session trained on. `left_out` says why a candidate abstained or failed: it
-    is not fitted again.
+    is not fitted again. With `keep_going` one that raises now has no folder and says why; the others are fitted.
     """
     keys = panel.frame.select("session", label.name, f"{label.name}_known_at")
     keys = keys.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
@@ -80,15 +81,22 @@ def final_fits(
         target = folder / model.name
         if target.exists():
             return Candidate(model.name, target, manifest_digest(target), used)
-        fitted = fit(
-            model,
-            rows.select(panel.features),
-            rows[label.name].to_numpy(),
-            given,
-            ledger=ledger,
-            keys=rows.select("session", "symbol", pl.col(f"{label.name}_known_at").alias("known_at")),
-            members=members.get(model.name, ()),
-        )
+        try:
+            fitted = fit(
+                model,
+                rows.select(panel.features),
+                rows[label.name].to_numpy(),
+                given,
+                ledger=ledger,
+                keys=rows.select("session", "symbol", pl.col(f"{label.name}_known_at").alias("known_at")),
+                members=members.get(model.name, ()),
+            )
+        except (Refused, StorageFailed, IntegrityBroken):
+            raise
+        except Exception as failure:
+            if not keep_going:
+                raise
+            return Candidate(model.name, None, None, used, f"{type(failure).__name__}: {failure}")
         named = replace(fitted, meta={**fitted.meta, **meta})
         return Candidate(model.name, target, save_model(named, target), used)
 

@@ -25,8 +25,8 @@ def cash_returns(view: View, rate: str, days: Sequence[dt.date]) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ``(1 + value / 100) ** (calendar days since the session before / 365.25) - 1`` with the last value known at
-        the open of the session; 0 before the first is known. The first session counts one day.
+        ``(1 + value / 100) ** (calendar days since the session before / 365.25) - 1`` with the value of the latest
+        session known at the open; 0 before the first is known. The first session counts one day.
     """
     if not rate:
         return np.zeros(len(days))
@@ -36,10 +36,11 @@ def cash_returns(view: View, rate: str, days: Sequence[dt.date]) -> np.ndarray:
     known = (
         view.facts("rates")
         .filter(pl.col("name") == rate)
-        .sort("session")
-        .select("known_at", "value")
+        .select("known_at", "session", "value")
         .collect()
-        .sort("known_at", maintain_order=True)
+        .sort("known_at", "session")
+        # A restatement of an older rate that arrives late is not the last rate.
+        .filter(pl.col("session") >= pl.col("session").cum_max())
     )
     opens = pl.DataFrame({"open_at": [view.sessions.open(day) for day in days]}).cast(known.schema["known_at"])
     values = opens.join_asof(known, left_on="open_at", right_on="known_at", strategy="backward")["value"]

@@ -67,7 +67,7 @@ def _followed(
     adaptive = coverage_over_time(followed, WINDOW, covered="adaptive_covered").select(
         "session", pl.col("coverage").alias("adaptive_coverage")
     )
-    told = fixed.join(adaptive, on="session").drop_nulls("coverage")
+    told = fixed.join(adaptive, on="session", maintain_order="left").drop_nulls("coverage")
     return told.select(
         pl.lit(model).alias("model"),
         "session",

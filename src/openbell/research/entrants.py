@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from openbell.core.declare import Model
-from openbell.core.errors import BadInput
+from openbell.core.errors import BadInput, IntegrityBroken, Refused, StorageFailed
 from openbell.core.types import Panel
 from openbell.research.fitting import fingerprint
 from openbell.research.folds import Fold, train_rows
 from openbell.research.inner import TrainingRows
-from openbell.research.tuning import TuningSettings, tune
+from openbell.research.tuning import Tuned, TuningSettings, tune
 from openbell.research.venue import Venue
 from openbell.research.walkforward import Members, Parameters
 
@@ -33,13 +33,14 @@ _TUNING = {
 class Entrants:
     """Who meets: models by name, what each is made of, and the allocators that each is paired with.
 
-    `parameters` are over a model's defaults. `tuned` are the names whose parameters are still to be found.
+    `parameters` are over a model's defaults. `out` says why a model that was entered does not meet.
     """
 
     models: tuple[Model, ...]
     allocators: tuple[str, ...]
     parameters: Parameters = field(default_factory=dict)
     members: Members = field(default_factory=dict)
+    out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prints(self) -> dict[str, str]:
@@ -84,35 +85,51 @@ def entrants_of(
 
 
 def tuned(venue: Venue, entrants: Entrants, panel: Panel, fold: Fold) -> tuple[Entrants, pl.DataFrame, tuple[str, ...]]:
-    """The entrants with the parameters found inside the first training window, the trials, and what to say of it."""
-    if not entrants.tuned:
-        return entrants, pl.DataFrame(schema=_TUNING), ()
-    tables, notes, found = [], [], dict(entrants.parameters)
+    """The entrants with the parameters found inside the first training window, the trials, and what to say of it.
+
+    A model whose search fails does not meet: its defaults under its name would be another candidate.
+    """
+    tables, notes = [pl.DataFrame(schema=_TUNING)], list[str]()
+    found, out = dict(entrants.parameters), dict(entrants.out)
     rows = _training_rows(panel, venue.label.name, fold)
-    models, own = {each.name: each for each in entrants.models}, venue.settings
-    for name in entrants.tuned:
-        best = tune(
-            models[name],
-            rows,
-            fit_at=fold.fit_at,
-            ledger=venue.ledger,
-            desk=venue.desk.name,
-            data=panel.recipe,
-            at=venue.view.as_of,
-            now=venue.stopwatch,
-            settings=TuningSettings(
-                trials=own.trials, seed=own.seed, time_budget_seconds=own.time_budget_seconds / len(entrants.tuned)
-            ),
-            parameters=found.get(name, {}),
-            members=entrants.members.get(name, ()),
-            cache=None if venue.cache is None else venue.cache / "tuning",
-            progress=venue.progress,
-        )
-        found[name] = {**found.get(name, {}), **best.parameters}
+    for model in entrants.models:
+        if model.name not in entrants.tuned:
+            continue
+        try:
+            best = _searched(venue, entrants, model, rows, panel.recipe, fold)
+        except (Refused, StorageFailed, IntegrityBroken):
+            raise
+        except Exception as failure:
+            out[model.name] = f"{type(failure).__name__}: {failure}"
+            continue
+        found[model.name] = {**found.get(model.name, {}), **best.parameters}
+        named = pl.lit(model.name).alias("model")
         default = pl.lit(best.default_value, dtype=pl.Float64).alias("default_value")
-        tables.append(best.trials.select(pl.lit(name).alias("model"), "trial", "value", default, "state"))
-        notes += [*best.notes, _gain(name, best.trials.height, best.value, best.default_value, best.stopped_by)]
-    return replace(entrants, parameters=found), pl.concat(tables).cast(_TUNING), tuple(notes)
+        tables.append(best.trials.select(named, "trial", "value", default, "state").cast(_TUNING))
+        notes += [*best.notes, _gain(model.name, best)]
+    left = tuple(each for each in entrants.models if each.name not in out)
+    return replace(entrants, models=left, parameters=found, out=out), pl.concat(tables), tuple(notes)
+
+
+def _searched(venue: Venue, entrants: Entrants, model: Model, rows: TrainingRows, recipe: str, fold: Fold) -> Tuned:
+    own = venue.settings
+    return tune(
+        model,
+        rows,
+        fit_at=fold.fit_at,
+        ledger=venue.ledger,
+        desk=venue.desk.name,
+        data=recipe,
+        at=venue.view.as_of,
+        now=venue.stopwatch,
+        settings=TuningSettings(
+            trials=own.trials, seed=own.seed, time_budget_seconds=own.time_budget_seconds / len(entrants.tuned)
+        ),
+        parameters=entrants.parameters.get(model.name, {}),
+        members=entrants.members.get(model.name, ()),
+        cache=None if venue.cache is None else venue.cache / "tuning",
+        progress=venue.progress,
+    )
 
 
 def _training_rows(panel: Panel, label: str, fold: Fold) -> TrainingRows:
@@ -124,11 +141,12 @@ def _training_rows(panel: Panel, label: str, fold: Fold) -> TrainingRows:
     )
 
 
-def _gain(name: str, trials: int, value: float, default: float | None, stopped_by: str) -> str:
+def _gain(name: str, best: Tuned) -> str:
+    default = best.default_value
     said = "its defaults could not be fitted" if default is None else f"its defaults {default:+.4f}"
-    over = " (the time budget was over)" if stopped_by == "time" else ""
+    over = " (the time budget was over)" if best.stopped_by == "time" else ""
     return (
-        f"{name}: the best of {trials} trials{over} has a mean rank IC of {value:+.4f} on the inner folds of the first "
-        f"training window, {said}. It is the largest of many on the same rows; what it is worth out of sample is the "
-        "difference between the two candidates."
+        f"{name}: the best of {best.trials.height} trials{over} has a mean rank IC of {best.value:+.4f} on the inner "
+        f"folds of the first training window, {said}. It is the largest of many on the same rows; what it is worth out "
+        "of sample is the difference between the two candidates."
     )

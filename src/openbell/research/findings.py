@@ -41,12 +41,14 @@ def training_frame(
     ics: pl.DataFrame,
     outcomes: pl.DataFrame,
     *,
+    untuned: Mapping[str, str],
     per_year: float,
     seed: int,
 ) -> pl.DataFrame:
     """One row per model; see `contest.Contest.training`.
 
-    `outcomes` are ``session``, ``symbol``, ``outcome`` (a return); `per_year` is how many decisions a year has.
+    `outcomes` are ``session``, ``symbol``, ``outcome`` (a return); `per_year` is how many decisions a year has;
+    `untuned` says why the search for a model's parameters failed: a row of its own.
     """
     scores = walked.scores.join(outcomes, on=["session", "symbol"], how="left")
     rows = []
@@ -69,6 +71,7 @@ def training_frame(
                 "score_sharpe": _spread_sharpe(spread, per_year),
             }
         rows.append(row)
+    rows += [dict.fromkeys(TRAINING) | {"model": name, "status": "failed", "why": why} for name, why in untuned.items()]
     return pl.DataFrame(rows, schema=TRAINING)
 
 
@@ -115,10 +118,18 @@ def matrix(
     )
 
 
-def failures_frame(walked: WalkForward, failed: pl.DataFrame) -> pl.DataFrame:
-    """``entrant`` (or model), ``where``, ``why``: who raised or abstained, in training or in deciding."""
-    rows = [(name, "training", why) for name, why in {**walked.failed, **walked.abstained}.items()]
+def failures_frame(
+    walked: WalkForward, failed: pl.DataFrame, *, untuned: Mapping[str, str], unfitted: Mapping[str, str]
+) -> pl.DataFrame:
+    """``entrant`` (or model), ``where``, ``why``: who raised or abstained.
+
+    `failed` are the entrants that raised in deciding, `untuned` and `unfitted` the models whose search or whose final
+    fit did, with the reason.
+    """
+    rows = [(name, "tuning", why) for name, why in untuned.items()]
+    rows += [(name, "training", why) for name, why in {**walked.failed, **walked.abstained}.items()]
     rows += [(row["entrant"], f"decision of {row['session']}", row["why"]) for row in failed.iter_rows(named=True)]
+    rows += [(name, "final fit", why) for name, why in unfitted.items()]
     return pl.DataFrame(rows, schema=FAILURES, orient="row")
 
 

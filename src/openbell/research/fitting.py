@@ -184,7 +184,7 @@ def _built(model: Model, parameters: Mapping[str, Any], members: Members) -> Any
 
 def fingerprint(model: Model, parameters: Mapping[str, Any], members: Members = ()) -> str:
     """Hash of everything that decides what `model` learns from given rows: code, parameters, members, versions."""
-    code = _code(inspect.getmodule(model.build))
+    code = code_behind(inspect.getmodule(model.build))
     text = "\n".join(code.values())
     used = [each for each, name in _LIBRARIES.items() if each in _ALWAYS or re.search(rf"\b{name}\b", text)]
     return digest(
@@ -206,7 +206,7 @@ def _version(distribution: str) -> str:
         return "absent"
 
 
-def _code(module: ModuleType | None) -> dict[str, str]:
+def code_behind(module: ModuleType | None) -> dict[str, str]:
     """Source of `module` and of what it takes from its own room and from the mathematics, by module."""
     found: dict[str, str] = {}
     waiting = [module]
@@ -216,6 +216,9 @@ def _code(module: ModuleType | None) -> dict[str, str]:
             continue
         found[each.__name__] = inspect.getsource(each)
         rooms = {each.__name__.rpartition(".")[0], "openbell.quant"} - {""}  # a module may stand in no package
-        taken = {getattr(value, "__module__", None) for value in vars(each).values()}
+        taken = {
+            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            for value in vars(each).values()
+        }
         waiting += [sys.modules.get(name) for name in taken if name and name.rpartition(".")[0] in rooms]
     return dict(sorted(found.items()))

@@ -31,7 +31,7 @@ def last_look(venue: Venue, entrants: Entrants, first: dt.date) -> dict[str, Any
     """
     own, horizon = venue.settings, venue.label.horizon_sessions
     dated = venue.decisions(own.history_years + own.train_sessions / SESSIONS_PER_YEAR)
-    folds = _folds_from(dated, first, own)
+    folds = _folds_from(dated, first, own, venue.desk.rebalance_sessions)
     panel = venue.panel(dated.filter(pl.col("session") >= folds[0].train_first))
     played = meet(venue, panel, folds, entrants, dated).played
     how = {"replications": 1000, "seed": own.seed}
@@ -57,13 +57,20 @@ def last_look(venue: Venue, entrants: Entrants, first: dt.date) -> dict[str, Any
     }
 
 
-def _folds_from(dated: pl.DataFrame, first: dt.date, settings: MeetingSettings) -> tuple[Fold, ...]:
-    """Segments of `refit_sessions` from `first` on, each trained on the window before it."""
+def _folds_from(
+    dated: pl.DataFrame, first: dt.date, settings: MeetingSettings, rebalance_sessions: int
+) -> tuple[Fold, ...]:
+    """Segments of `refit_sessions` from `first` on, each trained on the window before it.
+
+    The last sessions, where they are too few to be sure of a rebalance, belong to the segment before.
+    """
     sessions, moments = dated["session"].to_list(), dated["as_of"].to_list()
     start = next((at for at, day in enumerate(sessions) if day >= first), len(sessions))
     if start == 0 or start == len(sessions):
         raise BadInput(f"There is nothing to train on before {first}, or nothing to look at from it on.")
     edges = [*range(start, len(sessions), settings.refit_sessions), len(sessions)]
+    if len(edges) > 2 and edges[-1] - edges[-2] < rebalance_sessions:
+        del edges[-2]
     return tuple(
         Fold(
             number=at + 1,

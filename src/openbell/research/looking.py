@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 
 from openbell.core.declare import Feature, Model
+from openbell.core.errors import IntegrityBroken, Refused, StorageFailed
+from openbell.core.hashing import digest
 from openbell.core.types import Panel
 from openbell.research.candidates import Candidate
 from openbell.research.combinations import splits
@@ -45,7 +47,11 @@ class FamilyImportance:
     families: Mapping[str, tuple[str, ...]]
     label: str
     seed: int
-    name: str = "family importance 1"
+
+    @property
+    def name(self) -> str:
+        """Changes with all that the importance of given scores hangs on."""
+        return f"family importance 2 {digest([self.families, self.seed, DATES, REPEATS])}"
 
     @classmethod
     def of(cls, features: Sequence[Feature], label: str, seed: int) -> FamilyImportance:
@@ -90,9 +96,12 @@ class FamilyImportance:
         return examined.select(list(IMPORTANCE)).cast(IMPORTANCE)
 
 
-def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> pl.DataFrame:
-    """``model``, ``feature``, ``mean_abs``: mean size of each feature's contribution on rows of the last decisions."""
-    parts = []
+def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """``model``, ``feature``, ``mean_abs``: mean size of each feature's contribution on rows of the last decisions.
+
+    With it, in sentences, whose contributions could not be had: that takes nothing from what a model is worth.
+    """
+    parts, notes = [pl.DataFrame(schema=SHAP)], []
     last = panel.frame.tail(max(ROWS * 4, 1)).select(panel.features)
     rows = last.sample(min(ROWS, last.height), seed=seed) if last.height > ROWS else last
     for each in candidates:
@@ -101,13 +110,20 @@ def shap_frame(candidates: Sequence[Candidate], panel: Panel, seed: int) -> pl.D
         fitted = load_fitted(each.folder, manifest_hash=each.manifest_hash)
         if fitted.sequential:
             continue  # a sequence has no contributions of one row
-        found = summary(contributions(fitted, rows.select(fitted.features), seed=seed), fitted.features)
-        parts.append(found.select(pl.lit(each.name).alias("model"), "feature", "mean_abs"))
-    return pl.concat(parts).cast(SHAP) if parts else pl.DataFrame(schema=SHAP)
+        try:
+            found = summary(contributions(fitted, rows.select(fitted.features), seed=seed), fitted.features)
+        except Exception as failure:
+            notes.append(f"The contributions of `{each.name}` are not told: {type(failure).__name__}: {failure}")
+            continue
+        parts.append(found.select(pl.lit(each.name).alias("model"), "feature", "mean_abs").cast(SHAP))
+    return pl.concat(parts), tuple(notes)
 
 
 def recombined(venue: Venue, panel: Panel, entrants: Entrants, name: str, dated: pl.DataFrame) -> dict[str, Any] | None:
-    """What the model `name` says on many recombined pasts (CPCV); it decides nothing. None where it is left out."""
+    """What the model `name` says on many recombined pasts (CPCV); it decides nothing. None where it is left out.
+
+    Where a fit on one of those pasts raises, only ``model`` and ``why`` are told.
+    """
     own = venue.settings
     model = next(each for each in entrants.models if each.name == name)
     given, members = entrants.parameters.get(name, {}), entrants.members.get(name, ())
@@ -119,14 +135,19 @@ def recombined(venue: Venue, panel: Panel, entrants: Entrants, name: str, dated:
         test_groups=own.cpcv_test_groups,
         numbers=numbers(dated),
     )
-    found = cpcv_scores(
-        panel,
-        venue.label.name,
-        chosen,
-        lambda frame, target: fit(model, frame, target, given, ledger=venue.ledger, members=members),
-        outcome=venue.outcome.name,
-        progress=venue.progress,
-    )
+    try:
+        found = cpcv_scores(
+            panel,
+            venue.label.name,
+            chosen,
+            lambda frame, target: fit(model, frame, target, given, ledger=venue.ledger, members=members),
+            outcome=venue.outcome.name,
+            progress=venue.progress,
+        )
+    except (Refused, StorageFailed, IntegrityBroken):
+        raise
+    except Exception as failure:
+        return {"model": name, "why": f"{type(failure).__name__}: {failure}"}
     ics, ratios = found.table["rank_ic"].drop_nulls(), found.table["sharpe"].drop_nulls()
     return {
         "model": name,

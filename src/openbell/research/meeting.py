@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 
@@ -14,23 +13,22 @@ from openbell.core.errors import BadInput
 from openbell.core.hashing import digest
 from openbell.core.types import Panel
 from openbell.research.arena import Arena
+from openbell.research.contest import JOINED_BY
 from openbell.research.deciding import Decide
 from openbell.research.entrants import Entrants
+from openbell.research.fitting import code_behind
 from openbell.research.folds import Fold
 from openbell.research.portfolios import Portfolios, Traded
 from openbell.research.targets import Targets
 from openbell.research.venue import Venue, numbers
 from openbell.research.walkforward import Examine, WalkForward, record_candidates, walk_forward
 
-if TYPE_CHECKING:
-    from openbell.store.trials import Trials
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meeting:
     """What came of it: out-of-sample scores, the targets decided on them, and the curves they made.
 
-    `out` says why a model does not meet: it abstained, or raised.
+    `out` says why a model does not meet: it abstained, or raised, or its parameters could not be searched for.
     """
 
     walked: WalkForward
@@ -64,7 +62,7 @@ def meet(
         Where no model is left to meet.
     """
     walked = _walked(venue, panel, folds, entrants, dated, examine)
-    out = {**walked.abstained, **walked.failed}
+    out = {**entrants.out, **walked.abstained, **walked.failed}
     able = tuple(each.name for each in entrants.models if each.name not in out)
     if not able:
         raise BadInput("No candidate can be judged. " + " ".join(f"{name}: {why}" for name, why in out.items()))
@@ -80,7 +78,7 @@ def meet(
         jobs=venue.settings.jobs,
         progress=venue.progress,
     )
-    _record_backtests(venue.ledger, venue.desk.name, venue.view.as_of, panel.recipe, held, made_of)
+    _record_backtests(venue, panel.recipe, folds, entrants, held)
     traded = arena.traded(held)
     if not traded.entrants:
         raise BadInput("No entrant could decide. " + " ".join(held.failures["why"].head(3)))
@@ -138,30 +136,33 @@ def _arena(venue: Venue, walked: WalkForward) -> Arena:
     )
 
 
-def _record_backtests(ledger: Trials, desk: str, at: dt.datetime, recipe: str, held: Targets, made_of: str) -> None:
-    """Every pair that is about to be accounted for is a try of its own."""
+def _record_backtests(venue: Venue, recipe: str, folds: Sequence[Fold], entrants: Entrants, held: Targets) -> None:
+    """Every pair that is about to be accounted for is a try of its own, whoever meets it; so is each desk setting."""
     from openbell.store.trials import Trial
 
-    ledger.record(
+    settings = settings_of(venue.decide)
+    shared = [recipe, venue.label.name, [fold.fit_at for fold in folds], settings]
+    venue.ledger.record(
         [
             Trial(
-                desk=desk,
+                desk=venue.desk.name,
                 kind="backtest",
                 name=name,
-                fingerprint=digest([name, made_of]),
+                fingerprint=digest([name, entrants.prints[name.partition(JOINED_BY)[0]], *shared]),
                 data=recipe,
-                parameters={},
+                parameters=settings,
             )
             for name in held.entrants
         ],
-        at=at,
+        at=venue.view.as_of,
     )
 
 
 def code_of(decide: Decide) -> str:
     """Hash of the code that decides: a kept decision of another version is none of this one."""
-    from openbell.quant import allocation
+    return digest(code_behind(inspect.getmodule(getattr(decide, "func", decide))))
 
-    function = getattr(decide, "func", decide)
-    modules = [inspect.getmodule(function), allocation]
-    return digest([inspect.getsource(module) for module in modules if module is not None])
+
+def settings_of(decide: Decide) -> dict[str, Any]:
+    """The desk's settings that are bound to `decide`, but the weighting: every allocator is handed in."""
+    return {name: value for name, value in getattr(decide, "keywords", {}).items() if name != "weighting"}

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 
 from openbell.quant.accounting import Accounts, accounts
 from openbell.quant.costs import COMMISSION_BP
+from openbell.quant.measures import CONSTANT
 from openbell.quant.performance import marks_per_year, performance, performance_rows, sharpe_rows
 from openbell.quant.regime import Regime
 from openbell.research.backtest import Costs, Prices
@@ -146,7 +147,8 @@ def measures(played: Portfolios) -> pl.DataFrame:
     )
     active = played.active
     spread = active.std(axis=0, ddof=1)
-    ratio = np.where(spread > 0, active.mean(axis=0) / np.where(spread > 0, spread, 1.0), 0.0)
+    moves = spread > CONSTANT  # one that holds what the baseline holds differs from it by rounding alone
+    ratio = np.where(moves, active.mean(axis=0) / np.where(moves, spread, 1.0), 0.0)
     return rows.with_columns(
         pl.Series("entrant", played.entrants),
         pl.Series("active_return", active.mean(axis=0) * per_year),

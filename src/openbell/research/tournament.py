@@ -28,7 +28,7 @@ from openbell.research.findings import (
 )
 from openbell.research.folds import Fold
 from openbell.research.looking import FamilyImportance, recombined, shap_frame
-from openbell.research.meeting import Meeting, meet
+from openbell.research.meeting import Meeting, meet, settings_of
 from openbell.research.portfolios import Portfolios, by_regime, cost_sensitivity, intervals, measures
 from openbell.research.selection import Rules, Selection, select
 from openbell.research.venue import MeetingSettings, Venue
@@ -139,6 +139,7 @@ def tournament(
         [each.name for each in entrants.models],
         min_names=venue.settings.min_names,
     )
+    shap, unexplained = shap_frame(candidates, panel, venue.settings.seed)
     contest = Contest(
         desk=venue.desk.name,
         as_of=as_of,
@@ -159,14 +160,16 @@ def tournament(
         costs=cost_sensitivity(met.traded, met.played.dates),
         calibration=coverage(met.walked.scores, panel.frame, met.walked.folds, venue.label.name, met.able),
         importance=FamilyImportance.frame(met.walked.examined),
-        shap=shap_frame(candidates, panel, venue.settings.seed),
+        shap=shap,
         tuning=tuning,
-        failures=failures_frame(met.walked, met.held.failures),
+        failures=failures_frame(
+            met.walked, met.held.failures, untuned=entrants.out, unfitted=_unfitted(candidates, met)
+        ),
         significance=_significance(venue, panel, entrants, selection, dated, counted),
         champion=selection.champion,
         why=selection.why,
         alpha=rules.alpha,
-        notes=(*panel.notes, *tuned_notes, *met.held.notes, *_notes(venue, met, incumbent)),
+        notes=(*panel.notes, *tuned_notes, *met.held.notes, *_notes(venue, met, incumbent), *unexplained),
         incumbent=incumbent,
         parameters=_told(plan, venue.settings, rules),
         intervals=bounds,
@@ -184,7 +187,7 @@ def fitted_candidates(
     plan: Mapping[str, Any],
     left_out: Mapping[str, str],
 ) -> tuple[Candidate, ...]:
-    """Every model on the rolling window that ends with what the view knows, saved."""
+    """Every model on the rolling window that ends with what the view knows, saved; one that raises says why."""
     return final_fits(
         panel,
         venue.label,
@@ -199,6 +202,7 @@ def fitted_candidates(
         parameters=entrants.parameters,
         members=entrants.members,
         left_out=left_out,
+        keep_going=True,
         jobs=venue.settings.jobs,
         progress=venue.progress,
     )
@@ -221,6 +225,7 @@ def _training(venue: Venue, panel: Panel, entrants: Entrants, met: Meeting, ics:
         met.walked,
         ics,
         panel.frame.select("session", "symbol", pl.col(venue.outcome.name).alias("outcome")),
+        untuned=entrants.out,
         per_year=decisions_per_year(met.walked.scores["session"].unique().sort().to_list()),
         seed=venue.settings.seed,
     )
@@ -258,6 +263,7 @@ def _plan(
         "candidates": entrants.prints,
         "parameters": entrants.parameters,
         "allocators": entrants.allocators,
+        "decide": settings_of(venue.decide),
         "folds": [asdict(fold) for fold in folds],
         "rules": asdict(rules),
         "settings": {name: value for name, value in asdict(venue.settings).items() if name not in _NO_RESULT},
@@ -281,6 +287,11 @@ def _matched(earlier: pl.DataFrame | None, played: Portfolios) -> np.ndarray | N
     other = {joined[name].to_numpy().tobytes(): name for name in whole}
     kept = [name for column, name in other.items() if column not in here]
     return joined.select(kept).to_numpy() if kept else None
+
+
+def _unfitted(candidates: Sequence[Candidate], met: Meeting) -> dict[str, str]:
+    """Why a model that met was not fitted on all that the view knows."""
+    return {each.name: each.abstains or "" for each in candidates if each.folder is None and each.name not in met.out}
 
 
 def _notes(venue: Venue, met: Meeting, incumbent: str | None) -> list[str]:

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from openbell.core.declare import Model
-from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, LeakFound, StorageFailed
+from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, Refused, StorageFailed
 from openbell.core.hashing import digest
 from openbell.core.types import Panel
 from openbell.research.fitting import fingerprint, fit
@@ -59,7 +59,8 @@ class WalkForward:
         abstained); sorted by (session, symbol).
     folds : one row per fold: ``fold``, ``fit_at``, ``train_first``, ``train_last``, ``train_rows``, ``train_dates``,
         ``last_label_known_at``, ``test_first``, ``test_last``, ``test_rows``.
-    abstained : why a candidate has no scores, by candidate. failed : likewise, where one of its folds raised.
+    abstained : why a candidate has no scores in one fold or more, by candidate. failed : why it has none at all,
+        because a fold raised.
     examined : one row per thing that `examine` found, with ``model`` and ``fold``; None where nothing was asked.
     """
 
@@ -175,11 +176,12 @@ def walk_forward(
     scores = keys[np.concatenate(tests)].select("session", "as_of", "symbol", label)
     failed = {name: next((each for each in own if isinstance(each, Failure)), None) for name, own in by_model.items()}
     failed = {name: f"Fold {each.fold}: {each.why}" for name, each in failed.items() if each is not None}
+    reasons = {name: [each for each in own if isinstance(each, str)] for name, own in by_model.items()}
     columns = [column if column.name not in failed else column * np.nan for column in columns]
     return WalkForward(
         scores=scores.with_columns(column.fill_nan(None) for column in columns).sort("session", "symbol"),
         folds=table,
-        abstained={name: own[0] for name, own in by_model.items() if isinstance(own[0], str)},
+        abstained={name: each[0] for name, each in reasons.items() if each},
         failed=failed,
         examined=work.examined(tasks, failed),
     )
@@ -216,7 +218,7 @@ class _Work:
                 self._look_at(examine, model, fold, fitted, test, seen)
         except FeatureUnavailable as reason:
             return str(reason)
-        except (LeakFound, StorageFailed, IntegrityBroken):
+        except (Refused, StorageFailed, IntegrityBroken):
             raise
         except Exception as failure:
             if not self.keep_going:
