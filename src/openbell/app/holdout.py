@@ -81,14 +81,18 @@ def holdout_first(home: Home, desk: str, session: dt.date, make: bool = False) -
     A selection as of a session before the hold-out reads nothing at or after its own session: then that is given.
     """
     records = _records(home, desk)
-    last_set, opened = _last(records, SET), _last(records, OPENED)
-    if make and last_set is None:
-        last_set = _begun(home, desk, session, _cut(home, session), None)
-    elif make and last_set is not None and opened is not None and opened.seq > last_set.seq:
-        last_set = _begun(home, desk, session, dt.date.fromisoformat(opened.payload["session"]), opened)
+    due = _due(home, session, records) if make else None
+    last_set = _begun(home, desk, session, *due) if due else _last(records, SET)
     if last_set is None:
         return None
     return min(dt.date.fromisoformat(last_set.payload["first"]), session)
+
+
+def planned_first(home: Home, desk: str, session: dt.date) -> dt.date:
+    """What `holdout_first` with `make` would give; nothing is recorded, for a tournament that may yet be refused."""
+    records = _records(home, desk)
+    due = _due(home, session, records)
+    return min(due[0] if due else dt.date.fromisoformat(_last(records, SET).payload["first"]), session)  # type: ignore[union-attr]
 
 
 def holdout(home: Home, desk: str = DESK) -> Holdout | None:
@@ -169,6 +173,16 @@ def _records(home: Home, desk: str) -> list[Record]:
 
 def _last(records: list[Record], kind: str) -> Record | None:
     return next((each for each in reversed(records) if each.kind == kind), None)
+
+
+def _due(home: Home, session: dt.date, records: list[Record]) -> tuple[dt.date, Record | None] | None:
+    """First session of the hold-out that a tournament begins, and the opening that made it so; None: one stands."""
+    last_set, opened = _last(records, SET), _last(records, OPENED)
+    if last_set is None:
+        return _cut(home, session), None
+    if opened is not None and opened.seq > last_set.seq:
+        return dt.date.fromisoformat(opened.payload["session"]), opened
+    return None
 
 
 def _begun(home: Home, desk: str, session: dt.date, first: dt.date, after: Record | None) -> Record:

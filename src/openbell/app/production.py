@@ -250,12 +250,17 @@ def _refuse_hindsight(home: Home, version: ModelVersion, at: dt.datetime, last: 
             f"{version.label} was trained on what was known at {version.as_of:%Y-%m-%d %H:%M} UTC and cannot decide at "
             f"{at:%Y-%m-%d %H:%M}. Let it begin later."
         )
+    refuse_rewriting(home, version.desk, at, last)
+
+
+def refuse_rewriting(home: Home, desk: str, at: dt.datetime, last: Production | None) -> None:
+    """Refuse a change of office from `at` on that would alter what was decided, or who had decided it."""
     if last is not None and at < last.record.at:
         raise Refused(
             f"{last.version} is in office since {last.record.at:%Y-%m-%d}; a change from {at:%Y-%m-%d} on would "
             "rewrite what was before it. Let it begin later, or use a home of its own for another history."
         )
-    executed = last_execution(home, version.desk)
+    executed = last_execution(home, desk)
     if executed is not None and home.as_of(executed) >= at:
         raise Refused(
             f"The decision for {executed} was executed already; a change from {at:%Y-%m-%d} on would be hindsight. "

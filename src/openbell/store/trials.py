@@ -130,9 +130,14 @@ class Trials:
 
     def spent(self, desk: str, year: int) -> float:
         """Family-wise error that the tournaments of `desk` have spent in `year`."""
-        wanted = sa.select(alpha_spent.c.alpha).where(alpha_spent.c.desk == desk, alpha_spent.c.year == year)
+        return math.fsum(self.plans(desk, year).values())
+
+    def plans(self, desk: str, year: int) -> dict[str, float]:
+        """What each tournament of `desk` has spent in `year`, by its plan."""
+        wanted = sa.select(alpha_spent.c.plan, alpha_spent.c.alpha).order_by(alpha_spent.c.seq)
+        wanted = wanted.where(alpha_spent.c.desk == desk, alpha_spent.c.year == year)
         with self.database.reading() as connection:
-            return math.fsum(connection.execute(wanted).scalars())
+            return {plan: float(alpha) for plan, alpha in connection.execute(wanted)}
 
     def spend(self, desk: str, *, at: dt.datetime, alpha: float, plan: str) -> None:
         """Take `alpha` out of the budget of the year of `at`; the same `plan` again takes nothing.
