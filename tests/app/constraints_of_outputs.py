@@ -159,6 +159,8 @@ def _signals(day: Day, folder: str) -> None:
     assert day.signals["why"]
     scored = [each["symbol"] for each in day.signals["signals"]]
     assert scored == sorted(set(scored))
+    explained = {each["symbol"] for each in day.signals["signals"] if each.get("because")}
+    assert explained == set(day.signals["targets"]) & set(scored)
     assert bool(scored) == day.signals["view"] == (day.signals["model"] is not None)
 
 

@@ -13,6 +13,7 @@ from openbell.core.types import TRADE_SCHEMA, Book, Decision, Forecast, Market, 
 from openbell.quant.evaluation import information_coefficients, quantile_returns, regime_performance, skill
 from openbell.quant.intervals import estimate
 from openbell.quant.performance import performance
+from openbell.research.reasons import Reasons
 
 AS_OF = dt.datetime(2020, 3, 16, 13, 0, tzinfo=dt.UTC)
 SESSION = dt.date(2020, 3, 16)
@@ -208,6 +209,15 @@ def proof(*, sessions: int = 1500, champion: bool = True, benchmark: str = "SPY"
     return Proof(**given)
 
 
+def reasons() -> Reasons:
+    because = {
+        "N05": ("`momentum_12_1` at 0.471 raised the score by 0.0312.", "`beta_252`, which is missing, lowered the score by 0.002."),
+        "N02": ("`volatility_20` at -0.38 raised the score by 0.0127.",),
+        "N03": (),
+    }
+    return Reasons(because, "tree", "score", ("1 held names have no score to explain: `N11`.",))
+
+
 def report(**changes: Any) -> DailyReport:
     scores = pl.DataFrame(
         {"symbol": [f"N{at:02d}" for at in range(14)], "score": [0.3 - 0.04 * at for at in range(14)]}
@@ -217,6 +227,7 @@ def report(**changes: Any) -> DailyReport:
         "forecast": Forecast(AS_OF, scores, "lightgbm@2020-03-02#a1b2c3"),
         "book": Book(AS_OF, 52_000.0, {"N00": 90, "N01": 90, "N05": 120}, {"N00": 80.25, "N01": 91.75, "N05": 137.75}),
         "market": market(),
+        "reasons": reasons(),
         "proof": proof(),
         "quality": pl.DataFrame(
             {

@@ -90,6 +90,38 @@ def test_a_small_day_is_as_it_was_recorded(plain_home, trained_without_edge, tmp
     assert _rounded(mine) == _rounded(theirs)
 
 
+def test_what_is_held_says_why_and_decides_nothing_by_it(edge_home, trained_with_edge, tmp_path, open_home) -> None:
+    """Each held name has three sentences in the files; where the explanation fails, the decision is the same one."""
+    home = open_home(edge_home)
+    session = tiny.later(home, trained_with_edge, 0)
+    done = run_stocks(home, session, out=tmp_path / "well")
+    written = json.loads((tmp_path / "well" / session.isoformat() / "signals.json").read_text())
+    told = {row["symbol"]: row["because"] for row in written["signals"] if "because" in row}
+    assert set(told) == set(written["targets"])
+    assert written["explanation"] == {"method": "tree", "notes": [], "unit": "score"}
+    assert all(len(each) == 3 for each in told.values())
+    assert len({tuple(each) for each in told.values()}) > len(told) / 2
+    report = (tmp_path / "well" / session.isoformat() / "report.html").read_text()
+    assert "Why these names" in report
+    said = next(iter(told.values()))[0].replace("`", "")
+    assert said in report.replace("<code>", "").replace("</code>", "")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("openbell.research.reasons.contributions", _missed)
+        broken = run_stocks(home, session, out=tmp_path / "broken")
+    assert broken.decided.decision.key == done.decided.decision.key
+    folders = [tmp_path / each / session.isoformat() for each in ("well", "broken")]
+    for name in ("trades.csv", "portfolio_weights.csv"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    why = "The scores are not explained. They miss."
+    assert why in (folders[1] / "report.html").read_text()
+    assert json.loads((folders[1] / "signals.json").read_text())["explanation"]["notes"] == [why]
+
+
+def _missed(*given, **more):
+    raise IntegrityBroken("They miss.")
+
+
 def _rounded(value: object) -> object:
     """`value` with numbers to 9 digits: machines differ in the last bits."""
     if isinstance(value, dict):

@@ -16,6 +16,7 @@ from openbell.app.reports.page import measure, number, percent, place, usd
 from openbell.core.errors import Refused
 from openbell.core.types import TRADE_SCHEMA, Book, Forecast
 from openbell.quant.intervals import Estimate
+from openbell.research.reasons import Reasons
 
 sys.path.insert(0, str(Path(__file__).parent))
 import report_of_a_day as day
@@ -137,7 +138,7 @@ def test_every_part_is_there(html: str) -> None:
 
 
 def test_the_decision_comes_first(html: str) -> None:
-    places = [html.index(f'id="{name}"') for name in ("decision", "worth", "trades", "portfolio", "safety", "skill")]
+    places = [html.index(f'id="{name}"') for name in ("decision", "worth", "trades", "portfolio", "reasons", "safety", "skill")]
     assert places == sorted(places)
     assert html.index("Sell 2, buy 5") < 14_000, "only the style sheet stands before the decision"
 
@@ -148,6 +149,28 @@ def test_what_is_written_is_what_is_in_the_trade_list(html: str) -> None:
         assert f"{row['side']} {row['symbol']} {row['shares']} {row['price']:,.2f} ${row['notional']:,.0f}" in words
     total = day.trades()["notional"].sum()
     assert f"7 for ${total:,.0f}" in words
+
+
+def test_each_explained_name_says_what_moved_its_score(html: str) -> None:
+    """In the order of the portfolio, each with its own score; names in code; what is not explained is said."""
+    words = Page(html).words
+    section = words[words.index("Why these names") : words.index("Safety verdict")]
+    n05 = "N05 +0.100 momentum_12_1 at 0.471 raised the score by 0.0312. beta_252 , which is missing, lowered the score"
+    n02 = "N02 +0.220 volatility_20 at -0.38 raised the score by 0.0127."
+    assert section.index(n05) < section.index(n02), "the heavier position comes first"
+    assert "N03 +0.180 No feature moved it." in section
+    assert "N04" not in section
+    assert "1 held names have no score to explain: N11" in section
+    assert "<code>momentum_12_1</code>" in html
+
+
+def test_a_champion_that_is_not_explained_says_so_and_one_that_is_not_there_says_nothing() -> None:
+    why = "The scores are not explained. The model `lstm` reads sequences."
+    html = write_report(day.report(reasons=Reasons(notes=(why,))))
+    assert "The scores are not explained. The model <code>lstm</code> reads sequences." in html
+    assert "largest contributions" not in html
+    nobody = Forecast(day.AS_OF, day.report().forecast.scores.clear(), None, why=("No view.",))
+    assert "Why these names" not in write_report(day.report(forecast=nobody, reasons=Reasons(notes=("Nothing.",))))
 
 
 def test_text_from_data_is_escaped() -> None:
@@ -161,11 +184,12 @@ def test_text_from_data_is_escaped() -> None:
         ),
         quality=pl.DataFrame({"rule": [attack], "rows": [1], "example": [attack]}),
         notes=(attack,),
+        reasons=Reasons({"N02": (attack,)}, notes=(attack,)),
         proof=day.proof(sessions=120, model=attack, benchmark=attack),
     )
     html = write_report(poisoned)
     assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 5
+    assert html.count("&lt;script&gt;") >= 7
     assert Page(html).open == []
 
 
