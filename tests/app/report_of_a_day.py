@@ -211,7 +211,10 @@ def proof(*, sessions: int = 1500, champion: bool = True, benchmark: str = "SPY"
 
 def reasons() -> Reasons:
     because = {
-        "N05": ("`momentum_12_1` at 0.471 raised the score by 0.0312.", "`beta_252`, which is missing, lowered the score by 0.002."),
+        "N05": (
+            "`momentum_12_1` at 0.471 raised the score by 0.0312.",
+            "`beta_252`, which is missing, lowered the score by 0.002.",
+        ),
         "N02": ("`volatility_20` at -0.38 raised the score by 0.0127.",),
         "N03": (),
     }

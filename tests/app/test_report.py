@@ -138,7 +138,10 @@ def test_every_part_is_there(html: str) -> None:
 
 
 def test_the_decision_comes_first(html: str) -> None:
-    places = [html.index(f'id="{name}"') for name in ("decision", "worth", "trades", "portfolio", "reasons", "safety", "skill")]
+    places = [
+        html.index(f'id="{name}"')
+        for name in ("decision", "worth", "trades", "portfolio", "reasons", "safety", "skill")
+    ]
     assert places == sorted(places)
     assert html.index("Sell 2, buy 5") < 14_000, "only the style sheet stands before the decision"
 

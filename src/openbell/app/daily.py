@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class Decided:
     view: View
     universe: str
     alerts: tuple[str, ...] = ()
-    reasons: Reasons = Reasons()
+    reasons: Reasons = field(default_factory=Reasons)
 
 
 @dataclass(frozen=True)

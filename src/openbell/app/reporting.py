@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 #: What a reader might expect and this house does not do yet; each line is in the report.
 NOT_TRIED = (
-    "No hyper-parameter was tuned: the candidates run at their declared defaults.",
-    "No optimiser weighed the portfolio: weights are equal, by score or by inverse volatility under caps.",
     "The back-test rebalances every 5 sessions, without the safety checks; the daily run looks every day and trades "
     "once the book is 5 % away from its targets, so its turnover differs.",
     "No intraday data, no short positions, no leverage, no taxes, no borrowing costs.",
     "Costs are 1 bp commission and 2 bp slippage of traded value unless set otherwise; market impact is not modelled.",
+)
+ONE_WEIGHTING = (
+    "No hyper-parameter was tuned and no other weighting of the portfolio was compared: `openbell tournament stocks` "
+    "does both."
 )
 
 
@@ -58,7 +60,7 @@ def daily_report(home: Home, decided: Decided, history: pl.DataFrame, *, execute
             quality=quarantined(home, decided.view.as_of),
             data=_about_data(home, decided),
             switched_off=_switched_off(home, decided.view),
-            not_tried=NOT_TRIED,
+            not_tried=_not_tried(decided),
             history=history if history.height else None,
             drift=_monitored(home, decided, found, history)["drift"],
             notes=(*notes, *decided.market.notes, *data_notes(home)),
@@ -73,6 +75,13 @@ def monitoring_log(home: Home, decided: Decided, history: pl.DataFrame) -> dict[
 
 def _sample(home: Home) -> bool:
     return any("survivorship" in note for note in data_notes(home))
+
+
+def _not_tried(decided: Decided) -> tuple[str, ...]:
+    """What could have been tried; a training compares models alone, a tournament their weightings too."""
+    if decided.training is None or "plan" in decided.training.payload:
+        return NOT_TRIED
+    return (ONE_WEIGHTING, *NOT_TRIED)
 
 
 def _about_data(home: Home, decided: Decided) -> Mapping[str, str]:
