@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from openbell.core.declare import model
+from openbell.models.stopping import stopped
 
 _SEARCH = {
     "max_depth": {"low": 3, "high": 8},
@@ -34,6 +35,7 @@ def catboost(
     reg_lambda: float = 3.0,
     subsample: float = 0.8,
     colsample_bylevel: float = 0.6,
+    early_stopping_rounds: int = 0,
     seed: int = 0,
 ) -> Any:
     """CatBoost; a missing value counts as below every other.
@@ -44,7 +46,7 @@ def catboost(
     """
     from catboost import CatBoostRegressor
 
-    return CatBoostRegressor(
+    boosted = CatBoostRegressor(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
@@ -54,6 +56,7 @@ def catboost(
         random_seed=seed,
         **_QUIET,
     )
+    return stopped(boosted, early_stopping_rounds)
 
 
 @model(search=_SEARCH, handles_missing=True, task="classification")
@@ -65,6 +68,7 @@ def catboost_classifier(
     reg_lambda: float = 3.0,
     subsample: float = 0.8,
     colsample_bylevel: float = 0.8,
+    early_stopping_rounds: int = 0,
     seed: int = 42,
 ) -> Any:
     """CatBoost for classes; a missing value counts as below every other.
@@ -75,7 +79,7 @@ def catboost_classifier(
     """
     from catboost import CatBoostClassifier
 
-    return CatBoostClassifier(
+    boosted = CatBoostClassifier(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
@@ -85,3 +89,4 @@ def catboost_classifier(
         random_seed=seed,
         **_QUIET,
     )
+    return stopped(boosted, early_stopping_rounds)

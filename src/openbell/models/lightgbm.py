@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from openbell.core.declare import model
+from openbell.models.stopping import stopped
 
 _SEARCH = {
     "num_leaves": {"low": 7, "high": 63},
@@ -36,6 +37,7 @@ def lightgbm(
     subsample: float = 0.8,
     colsample_bytree: float = 0.5,
     reg_lambda: float = 1.0,
+    early_stopping_rounds: int = 0,
     seed: int = 0,
 ) -> Any:
     """LightGBM; a missing value takes the branch that the training rows chose.
@@ -46,7 +48,7 @@ def lightgbm(
     """
     from lightgbm import LGBMRegressor
 
-    return LGBMRegressor(
+    boosted = LGBMRegressor(
         n_estimators=n_estimators,
         num_leaves=num_leaves,
         learning_rate=learning_rate,
@@ -62,6 +64,7 @@ def lightgbm(
         n_jobs=1,
         verbosity=-1,
     )
+    return stopped(boosted, early_stopping_rounds)
 
 
 @model(search=_CLASSIFIER_SEARCH, handles_missing=True, task="classification")
@@ -76,6 +79,7 @@ def lightgbm_classifier(
     colsample_bytree: float = 0.8,
     reg_alpha: float = 0.1,
     reg_lambda: float = 1.0,
+    early_stopping_rounds: int = 0,
     seed: int = 42,
 ) -> Any:
     """LightGBM for classes (S0.06); a missing value takes the branch that the training rows chose.
@@ -88,7 +92,7 @@ def lightgbm_classifier(
     """
     from lightgbm import LGBMClassifier
 
-    return LGBMClassifier(
+    boosted = LGBMClassifier(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
@@ -105,3 +109,4 @@ def lightgbm_classifier(
         n_jobs=1,
         verbosity=-1,
     )
+    return stopped(boosted, early_stopping_rounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from openbell.core.declare import model
+from openbell.models.stopping import stopped
 
 #: S2.35.
 _SEARCH = {
@@ -28,6 +29,7 @@ def xgboost(
     subsample: float = 0.8,
     colsample_bytree: float = 0.6,
     gamma: float = 1e-8,
+    early_stopping_rounds: int = 0,
     seed: int = 0,
 ) -> Any:
     """XGBoost on histograms; a missing value takes the branch that the training rows chose.
@@ -38,7 +40,7 @@ def xgboost(
     """
     from xgboost import XGBRegressor
 
-    return XGBRegressor(
+    boosted = XGBRegressor(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
@@ -52,6 +54,7 @@ def xgboost(
         n_jobs=1,
         verbosity=0,
     )
+    return stopped(boosted, early_stopping_rounds)
 
 
 @model(search=_SEARCH, handles_missing=True, task="classification")
@@ -64,6 +67,7 @@ def xgboost_classifier(
     subsample: float = 0.8,
     colsample_bytree: float = 0.8,
     gamma: float = 0.0,
+    early_stopping_rounds: int = 0,
     seed: int = 42,
 ) -> Any:
     """XGBoost for classes (S3.09): ``multi:softprob`` for three and more, its two-class form for two.
@@ -76,7 +80,7 @@ def xgboost_classifier(
     """
     from xgboost import XGBClassifier
 
-    return XGBClassifier(
+    boosted = XGBClassifier(
         n_estimators=n_estimators,
         max_depth=max_depth,
         learning_rate=learning_rate,
@@ -89,3 +93,4 @@ def xgboost_classifier(
         n_jobs=1,
         verbosity=0,
     )
+    return stopped(boosted, early_stopping_rounds)
