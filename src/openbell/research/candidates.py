@@ -91,14 +91,14 @@ def final_fits(
                 keys=rows.select("session", "symbol", pl.col(f"{label.name}_known_at").alias("known_at")),
                 members=members.get(model.name, ()),
             )
+            named = replace(fitted, meta={**fitted.meta, **meta})
+            return Candidate(model.name, target, save_model(named, target), used)
         except (Refused, StorageFailed, IntegrityBroken):
             raise
         except Exception as failure:
             if not keep_going:
                 raise
             return Candidate(model.name, None, None, used, f"{type(failure).__name__}: {failure}")
-        named = replace(fitted, meta={**fitted.meta, **meta})
-        return Candidate(model.name, target, save_model(named, target), used)
 
     tasks = [(model,) for model in models]
     return tuple(in_parallel(final, tasks, jobs, progress, lambda task: f"{task[0].name}, final"))
