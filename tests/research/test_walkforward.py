@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbell.core.declare import Model
-from openbell.core.errors import BadInput, FeatureUnavailable, LeakFound
+from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, LeakFound, Refused, StorageFailed
 from openbell.core.types import Panel
+from openbell.models.ensemble import ensemble
 from openbell.models.lightgbm import lightgbm
 from openbell.models.linear import ridge
 from openbell.models.naive import naive
 from openbell.research import walkforward
 from openbell.research.champion import choose, rank_ics
+from openbell.research.fitting import fingerprint
 from openbell.research.folds import check_fold, folds_over, train_rows
 from openbell.research.walkforward import walk_forward
 
@@ -327,3 +330,169 @@ def test_killed_it_goes_on_with_the_same_scores(tmp_path: Path, at: int):
     assert done.returncode == -signal.SIGKILL
     assert len(list(tmp_path.glob("*.parquet"))) == at - 1
     assert walked(cache=tmp_path).scores.equals(walked().scores)
+
+
+class Recorded:
+    """A ledger that holds what it was told."""
+
+    def __init__(self, *models: Model) -> None:
+        self.prints = {fingerprint(model, {}) for model in models}
+
+    def __contains__(self, fingerprint: str) -> bool:
+        return fingerprint in self.prints
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_an_empty_ledger_is_refused(keep_going):
+    """What is not counted is not fitted, and is no failure of the candidate either: the run stops."""
+    with pytest.raises(Refused, match="not in the ledger"):
+        walked(ledger=set(), keep_going=keep_going)
+    with pytest.raises(Refused, match="`ridge` is not in the ledger"):
+        walked(ledger=Recorded(*naive), keep_going=keep_going)
+    assert walked(ledger=Recorded(*naive, *ridge), keep_going=keep_going).failed == {}
+
+
+def blend(*members: str) -> Model:
+    return replace(ensemble[0], name="blend", members=members)
+
+
+def spied(monkeypatch) -> list[str]:
+    """Names of the models that are fitted from now on."""
+    names: list[str] = []
+
+    def spy(model, *rest, **more):
+        names.append(model.name)
+        return real(model, *rest, **more)
+
+    monkeypatch.setattr(walkforward, "fit", spy)
+    return names
+
+
+QUICK = {"lightgbm": {"n_estimators": 5, "num_leaves": 4, "min_child_samples": 10}}
+PAIR = (*ridge, *lightgbm)
+
+
+def made_of(parameters) -> dict[str, tuple]:
+    return {"blend": tuple((each, parameters.get(each.name, {})) for each in PAIR)}
+
+
+def test_a_blend_whose_members_meet_is_their_mean_and_not_fitted(monkeypatch):
+    """Bit-equal to the fitted one, for a third of the time."""
+    both = blend("ridge", "lightgbm")
+    fits = spied(monkeypatch)
+    told = {"parameters": QUICK, "members": made_of(QUICK)}
+    fitted = walked(models=[both], **told).scores["blend"]
+    assert fits == ["blend"] * 3
+    fits.clear()
+    for order in ((*PAIR, both), (both, *PAIR)):
+        met = walked(models=order, **told)
+        assert met.scores["blend"].equals(fitted)
+        assert met.scores["blend"].to_numpy() == pytest.approx(
+            met.scores.select("ridge", "lightgbm").to_numpy().mean(axis=1)
+        )
+    assert sorted(fits) == ["lightgbm"] * 6 + ["ridge"] * 6
+
+
+@pytest.mark.parametrize(
+    ("models", "parameters"),
+    [((ridge[0],), QUICK), (PAIR, {"lightgbm": {**QUICK["lightgbm"], "num_leaves": 5}}), (PAIR, {})],
+    ids=["missing", "others", "defaults"],
+)
+def test_a_blend_is_fitted_where_a_member_is_missing_or_is_another(monkeypatch, models, parameters):
+    """A member that does not meet, or meets with other parameters than it has in the blend, lends it no score."""
+    both = blend("ridge", "lightgbm")
+    alone = walked(models=[both], parameters=QUICK, members=made_of(QUICK)).scores["blend"]
+    fits = spied(monkeypatch)
+    met = walked(models=[*models, both], parameters=parameters, members=made_of(QUICK))
+    assert fits.count("blend") == 3
+    assert met.scores["blend"].equals(alone)
+
+
+def failing(at: int) -> Model:
+    """A ridge that cannot be built the `at`-th time."""
+    built: list[int] = []
+
+    def build(**parameters):
+        built.append(1)
+        if len(built) == at:
+            raise ZeroDivisionError("later rows do not suit it")
+        return ridge[0].build(**parameters)
+
+    return replace(ridge[0], name="broken", build=build)
+
+
+def test_one_that_fails_in_the_third_fold_is_left_out_and_the_others_go_on(tmp_path):
+    """Issue 3, point 7: its scores are gone, those of the others are bit-equal, and a blend of it fails with it."""
+    alone = walked()
+    broken = failing(3)
+    both = blend("ridge", "broken")
+    members = {"blend": ((ridge[0], {}), (broken, {}))}
+    found = walked(models=[*naive, broken, both, *ridge], members=members, keep_going=True, cache=tmp_path)
+    why = "Fold 3: ZeroDivisionError: later rows do not suit it"
+    assert found.failed == {"broken": why, "blend": why}
+    assert found.abstained == {}
+    assert found.scores.select("broken", "blend").null_count().row(0) == (found.scores.height,) * 2
+    assert found.scores.drop("broken", "blend").equals(alone.scores)
+    assert found.folds.equals(alone.folds)
+    # The folds that went well are kept, the failure is not: mended, it is fitted once more.
+    assert len(list(tmp_path.glob("*.parquet"))) == 8
+
+
+def test_one_that_abstains_later_says_so():
+    """A fold without scores in the middle is not passed over in silence."""
+    built: list[int] = []
+
+    def build(**parameters):
+        built.append(1)
+        if len(built) == 2:
+            raise FeatureUnavailable("not in this fold")
+        return ridge[0].build(**parameters)
+
+    found = walked(models=[replace(ridge[0], name="shy", build=build), *ridge])
+    assert found.abstained == {"shy": "not in this fold"}
+    middle = pl.col("session").is_between(days(120)[80], days(120)[99])
+    assert found.scores.filter(middle)["shy"].is_null().all()
+    assert found.scores.filter(~middle)["shy"].equals(found.scores.filter(~middle)["ridge"].alias("shy"))
+
+
+@pytest.mark.parametrize("error", [LeakFound, StorageFailed, IntegrityBroken])
+def test_what_breaks_the_trust_in_all_stops_all(monkeypatch, error):
+    def broken(*_, **__):
+        raise error("stop")
+
+    monkeypatch.setattr(walkforward, "fit", broken)
+    with pytest.raises(error):
+        walked(keep_going=True)
+
+
+@dataclass
+class Look:
+    """Looks at every fit, and counts how often."""
+
+    name: str = "look 1"
+    seen: list = field(default_factory=list)
+
+    def __call__(self, model, fitted, features, rows):
+        self.seen.append((model.name, rows["session"][0]))
+        assert features.height == rows.height
+        assert rows.columns == ["session", "symbol", LABEL]
+        return pl.DataFrame({"said": [float(features["b"].sum())]})
+
+
+def test_what_is_examined_is_kept_under_its_own_name(tmp_path):
+    """Read again with its scores; another look finds the scores kept and looks at them anew."""
+    first = Look()
+    found = walked(examine=first, cache=tmp_path)
+    assert len(first.seen) == 6
+    assert found.examined.select("model", "fold").rows() == [(m, f) for f in (1, 2, 3) for m in ("naive", "ridge")]
+    again, other = Look(), Look("look 2")
+    assert walked(examine=again, cache=tmp_path).examined.equals(found.examined)
+    assert again.seen == []
+    assert walked(examine=other, cache=tmp_path).examined.equals(found.examined)
+    assert len(other.seen) == 6
+    assert walked().examined is None
+
+
+def test_what_was_examined_of_one_that_failed_is_not_told():
+    found = walked(models=[failing(3), *ridge], keep_going=True, examine=Look())
+    assert found.examined["model"].to_list() == ["ridge"] * 3
