@@ -18,6 +18,7 @@ from openbell.research.fitting import fit
 from openbell.research.folds import train_rows
 from openbell.research.panel import Progress
 from openbell.research.walkforward import Members, Parameters, in_parallel
+from openbell.research.weights import label_weights
 from openbell.store.artifacts import manifest_digest, save_model
 
 
@@ -56,10 +57,11 @@ def final_fits(
     `train_first` is the earliest decision session trained on. `left_out` says why a candidate abstained or failed: it
     is not fitted again. With `keep_going` one that raises now has no folder and says why; the others are fitted.
     """
-    keys = panel.frame.select("session", label.name, f"{label.name}_known_at")
+    keys = panel.frame.select("session", "symbol", label.name, f"{label.name}_known_at")
     keys = keys.join(dated.select("session", "number"), on="session", how="left", maintain_order="left")
     kept = keys.select(train_rows(label.name, as_of, stride, train_first).fill_null(False)).to_series()
     rows = panel.frame.filter(kept)
+    weight = label_weights(keys.filter(kept), label.horizon_sessions, stride=stride)
     meta = {
         "desk": plan["desk"],
         "as_of": as_of.isoformat(),
@@ -71,6 +73,7 @@ def final_fits(
         "train_rows": rows.height,
         "train_first": str(rows["session"].min()),
         "train_last": str(rows["session"].max()),
+        **({} if weight is None else {"sample_weight": "uniqueness of the label"}),
     }
 
     def final(model: Model) -> Candidate:
@@ -88,6 +91,7 @@ def final_fits(
                 rows[label.name].to_numpy(),
                 given,
                 ledger=ledger,
+                sample_weight=weight,
                 keys=rows.select("session", "symbol", pl.col(f"{label.name}_known_at").alias("known_at")),
                 members=members.get(model.name, ()),
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from openbell.core.declare import Model
@@ -17,6 +18,7 @@ from openbell.research.inner import TrainingRows
 from openbell.research.tuning import Tuned, TuningSettings, tune
 from openbell.research.venue import Venue
 from openbell.research.walkforward import Members, Parameters
+from openbell.research.weights import label_weights
 
 #: A candidate of this ending is its stem with parameters that were tuned inside the first training window.
 TUNED = "_tuned"
@@ -91,7 +93,7 @@ def tuned(venue: Venue, entrants: Entrants, panel: Panel, fold: Fold) -> tuple[E
     """
     tables, notes = [pl.DataFrame(schema=_TUNING)], list[str]()
     found, out = dict(entrants.parameters), dict(entrants.out)
-    rows = _training_rows(panel, venue.label.name, fold)
+    rows = _training_rows(venue, panel, fold)
     for model in entrants.models:
         if model.name not in entrants.tuned:
             continue
@@ -132,13 +134,25 @@ def _searched(venue: Venue, entrants: Entrants, model: Model, rows: TrainingRows
     )
 
 
-def _training_rows(panel: Panel, label: str, fold: Fold) -> TrainingRows:
+def _training_rows(venue: Venue, panel: Panel, fold: Fold) -> TrainingRows:
+    """Of the first training window, with the weights that a fit on all of it has."""
+    label = venue.label.name
     known = panel.frame.filter(train_rows(label, fold.fit_at, 1, fold.train_first).fill_null(False))
     return TrainingRows(
         known.select(panel.features),
         known[label].cast(pl.Float64).to_numpy(),
         known.select("session", "symbol", "as_of", pl.col(f"{label}_known_at").alias("label_known_at")),
+        _weights(venue, known),
     )
+
+
+def _weights(venue: Venue, known: pl.DataFrame) -> np.ndarray | None:
+    stride, horizon = venue.desk.rebalance_sessions, venue.label.horizon_sessions
+    if stride >= horizon:
+        return None
+    number = venue.decisions().select("session", "number")
+    rows = known.select("session", "symbol").join(number, on="session", how="left", maintain_order="left")
+    return label_weights(rows, horizon, stride=stride)
 
 
 def _gain(name: str, best: Tuned) -> str:

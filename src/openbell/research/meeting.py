@@ -112,6 +112,7 @@ def _walked(
         parameters=entrants.parameters,
         members=entrants.members,
         stride=venue.desk.rebalance_sessions,
+        horizon_sessions=venue.label.horizon_sessions,
         keep_going=True,
         examine=examine,
         cache=venue.cache,

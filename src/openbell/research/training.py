@@ -142,6 +142,7 @@ def train(
         numbers=dict(dated.select("session", "number").iter_rows()),
         parameters=chosen.parameters,
         stride=chosen.stride,
+        horizon_sessions=label.horizon_sessions,
         cache=cache,
         jobs=chosen.jobs,
         progress=progress,
@@ -178,7 +179,7 @@ def train(
         candidates=candidates,
         folds=walked.folds,
         settings=chosen,
-        notes=(*panel.notes, _thinned(chosen)),
+        notes=(*panel.notes, _thinned(chosen, label.horizon_sessions)),
     )
 
 
@@ -229,12 +230,14 @@ def _choice(ics: pl.DataFrame, label: Label, chosen: TrainSettings, abstained: M
     )
 
 
-def _thinned(chosen: TrainSettings) -> str:
+def _thinned(chosen: TrainSettings, horizon_sessions: int) -> str:
+    shared = chosen.stride < horizon_sessions
+    weighed = " Labels that overlap weigh what is their own of the sessions that they share." if shared else ""
     if chosen.stride == 1:
-        return "Models are trained on every decision session and scored on every one."
+        return f"Models are trained on every decision session and scored on every one.{weighed}"
     return (
         f"Models are trained on one decision session in {chosen.stride}, because neighbouring labels overlap; "
-        "every session is scored."
+        f"every session is scored.{weighed}"
     )
 
 

@@ -21,6 +21,7 @@ from openbell.core.hashing import digest
 from openbell.core.types import Panel
 from openbell.research.fitting import fingerprint, fit
 from openbell.research.folds import Fold, check_fold, train_rows
+from openbell.research.weights import label_weights
 from openbell.store.artifacts import FittedModel
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def walk_forward(
     parameters: Parameters | None = None,
     members: Members | None = None,
     stride: int = 1,
+    horizon_sessions: int = 1,
     keep_going: bool = False,
     examine: Examine | None = None,
     cache: Path | None = None,
@@ -133,7 +135,8 @@ def walk_forward(
     numbers : number of each session on the calendar, which `stride` counts.
     parameters : by candidate, over its defaults. members : by candidate, the models it is made of.
     stride : training takes one decision session in `stride`; scores are given for all, and a sequence that ends on any
-        of them is made of rows that many sessions apart.
+        of them is made of rows that many sessions apart. horizon_sessions : of the label; where it is more than the
+        stride, neighbouring labels overlap, and a row weighs what is its own (`weights.label_weights`).
     keep_going : a candidate whose fold raises is left out with the reason (`failed`), and the others go on.
     examine : called with the fitted model and its test rows, unless it reads sequences; what it finds is kept in
         `examined`.
@@ -153,7 +156,8 @@ def walk_forward(
     )
     rows = [_fold_rows(keys, label, fold, stride) for fold in folds]
     table = pl.DataFrame([_described(keys, label, fold, *each) for fold, each in zip(folds, rows, strict=True)])
-    work = _Work(panel, label, stride, keys, ledger, parameters or {}, members or {}, keep_going, examine, cache)
+    fixed = (panel, label, stride, horizon_sessions, keys, ledger)
+    work = _Work(*fixed, parameters or {}, members or {}, keep_going, examine, cache)
     blends = _blends(models, work.parameters, work.members)
     tasks = [
         (model, fold, *each)
@@ -194,6 +198,7 @@ class _Work:
     panel: Panel
     label: str
     stride: int
+    horizon_sessions: int
     keys: pl.DataFrame
     ledger: Container[str]
     parameters: Parameters
@@ -233,7 +238,8 @@ class _Work:
         if self.cache is None:
             return None, None
         print_ = fingerprint(model, self._given(model), self.members.get(model.name, ()))
-        made_of = [self.panel.recipe, self.label, self.stride, print_, *(getattr(fold, each) for each in _FOLD_FIELDS)]
+        rows = (self.panel.recipe, self.label, self.stride, self.horizon_sessions)
+        made_of = [*rows, print_, *(getattr(fold, each) for each in _FOLD_FIELDS)]
         path = self.cache / f"{digest(made_of)}.parquet"
         examine = self._examine_of(model)
         return path, self.cache / f"{digest([made_of, examine.name])}.parquet" if examine is not None else None
@@ -255,7 +261,8 @@ class _Work:
             self.keys[self.label].gather(train).cast(pl.Float64).to_numpy(),
             self._given(model),
             ledger=self.ledger,
-            keys=self._ordering(train) if _needs_keys(model) else None,
+            sample_weight=label_weights(self.keys[train], self.horizon_sessions, stride=self.stride),
+            keys=self._ordering(train),
             members=self.members.get(model.name, ()),
         )
 
@@ -316,11 +323,6 @@ def _blended(combine: Combine, scored: Sequence[np.ndarray | str | Failure]) -> 
     """The blend of the members' scores; where one has none, its reason is the blend's."""
     missing = [each for each in scored if not isinstance(each, np.ndarray)]
     return missing[0] if missing else combine(np.stack([each for each in scored if isinstance(each, np.ndarray)]))
-
-
-def _needs_keys(model: Model) -> bool:
-    """Whether the order of rows matters: to a sequence, and to a stack's inner folds."""
-    return model.sequential or bool(model.members)
 
 
 def _sequence_rows(number: np.ndarray, stride: int, phase: int) -> np.ndarray:
