@@ -15,7 +15,7 @@ from openbell.core.errors import Refused
 from openbell.core.hashing import digest
 from openbell.research.entrants import Entrants
 from openbell.research.selection import Rules
-from openbell.research.tournament import Past
+from openbell.research.tournament import KINDS, Past
 from openbell.research.venue import MeetingSettings
 from openbell.store.journal import Record
 
@@ -100,7 +100,8 @@ class Before:
             if plan not in self._plans:
                 self._refuse_overspending()
             holdout_first(self.home, self.desk, self.session, make=True)
-        return Past(self._active(), None if self.own is None else self.own.payload["counted"])
+        counted = None if self.own is None else {kind: self.own.payload["counted"][kind] for kind in KINDS}
+        return Past(self._active(), counted)
 
     def spend(self, plan: str) -> None:
         """Take the error of the tournament out of the year's budget, once."""
