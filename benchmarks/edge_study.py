@@ -43,6 +43,7 @@ def trained_on(seed: int, edge: float) -> Outcome:
     from openbell.market.providers.generated import generated
     from openbell.research.training import TrainSettings, train
     from openbell.store.tables import Tables
+    from openbell.store.trials import Trials
 
     catalogue, calendar = discover(), sessions("XNYS")
     desk = catalogue.desks["stocks"]
@@ -62,6 +63,7 @@ def trained_on(seed: int, edge: float) -> Outcome:
             [catalogue.models[name] for name in desk.candidates],
             universe="generated",
             folder=Path(folder) / "models",
+            ledger=Trials.open(f"sqlite:///{folder}/trials.db"),
             settings=TrainSettings(
                 history_years=YEARS, folds=3, min_train_sessions=189, alpha=ALPHA, jobs=1, parameters=PARAMETERS
             ),

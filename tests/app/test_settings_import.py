@@ -110,7 +110,7 @@ def test_a_key_given_twice_is_refused_with_both_lines(tmp_path, catalogue):
         ("live:\n  max_position_pct: lots\n", "`safety.position_cap.max_position_pct`.*must be a valid number"),
         ("model_selection:\n  candidates: [lightgbm]\n", "needs a list of candidates"),
         ("model_selection:\n  candidates: [{algorithm: xgboost, tune: true}]\n", "unknown key `tune`"),
-        ("portfolio:\n  optimizer: hrp\n", "cannot be 'hrp' yet"),
+        ("portfolio:\n  optimizer: hpr\n", "cannot be 'hpr'.*hrp"),
         ("- a\n- b\n", "must hold sections of keys; it holds a seq"),
         ("live: [1\n", "line 2 is not YAML"),
     ],
