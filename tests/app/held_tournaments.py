@@ -18,9 +18,10 @@ from openbell.app import tournament as held_by
 from openbell.app.data import take_in
 from openbell.app.home import Home
 from openbell.app.selection_files import write_selection
-from openbell.app.tournament import Asked, Held, hold_stocks
+from openbell.app.tournament import Held, hold_stocks
 from openbell.market.batch import Batch
 from openbell.market.providers.generated import generated
+from openbell.research.contest import Contest
 
 #: Sessions of the market from the tournament's own on, so that there is something to decide later.
 LIVE_SESSIONS = 20
@@ -66,6 +67,19 @@ def few_replications() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_report() -> Iterator[None]:
+    """Nothing is drawn: for tests of what a tournament finds and changes."""
+
+    def nothing(folder: Path, contest: Contest) -> list[Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_by, "write_selection", nothing)
+        yield
+
+
 def market(edge: bool) -> Batch:
     """A market with a planted edge that one model finds, or one without any."""
     if edge:
@@ -103,11 +117,11 @@ def without_edge(path: Path) -> dt.date:
     return imported(path, market(edge=False), '["ridge", "naive"]', '["equal"]')
 
 
-def held(path: Path, session: dt.date, asked: Asked | None = None) -> Arena:
+def held(path: Path, session: dt.date, *, report: bool = True) -> Arena:
     """The tournament of the home at `path`, held."""
     home = tiny.opened(path)
-    with few_replications():
-        found = hold_stocks(home, session, asked)
+    with few_replications() if report else no_report():
+        found = hold_stocks(home, session)
     tiny.close(home)
     return Arena(path, session, found)
 
@@ -133,10 +147,10 @@ def another_future(batch: Batch, first: dt.date) -> Batch:
     return replace(batch, bars=bars.sort("symbol", "session"))
 
 
-def left(folder: Path) -> dict[str, bytes]:
-    """Everything a tournament leaves for a reader below the home: models, reports, production; by name."""
+def left(folder: Path, rooms: tuple[str, ...] = ("models", "reports", "production")) -> dict[str, bytes]:
+    """Everything a tournament leaves for a reader below the home, by name."""
     found: dict[str, bytes] = {}
-    for name in ("models", "reports", "production"):
+    for name in rooms:
         below = (each for each in sorted((folder / name).rglob("*")) if each.is_file())
         found |= {str(each.relative_to(folder)): each.read_bytes() for each in below}
     return found

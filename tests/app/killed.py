@@ -7,12 +7,29 @@ journal entry NUMBER), ``commit`` (inside the journal's transaction NUMBER), ``t
 """
 
 import datetime as dt
+import functools
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def killed(work: str, home: Path, out: Path, session: object, place: str, number: int) -> bool:
+    """Whether the process was killed; False where it finished before it came to that place."""
+    words = [sys.executable, str(HERE / "killed.py"), work, home, out, session, place, number]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent / "src"), "PYTHONHASHSEED": "7"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run([str(each) for each in words], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGKILL:
+        return True
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("finished")
+    return False
 
 
 def die() -> None:
@@ -48,14 +65,14 @@ def counted(number: int) -> Callable[..., None]:
 def main(work: str, home: str, out: str, session: str, place: str, number: str = "0") -> None:
     import trained_homes as tiny
 
-    from openbell.app import daily, files, outputs, training
+    from openbell.app import daily, files, outputs, selection_files, tournament, training
     from openbell.store.journal import Journal
 
     at = int(number)
     what, _, when = place.partition("-")
     if what == "write":
         wrapped = around(files.write_whole, at, after=when == "after")
-        outputs.write_whole = training.evidence.write_whole = wrapped
+        outputs.write_whole = training.evidence.write_whole = selection_files.write_whole = wrapped
     if what == "rename":
         # In the middle of a file: its bytes are beside its place, and not in it.
         Path.replace = around(Path.replace, at, after=False)
@@ -75,10 +92,12 @@ def main(work: str, home: str, out: str, session: str, place: str, number: str =
         daily.run_stocks(opened, wanted, out=Path(out), on_step=counted(at) if what == "step" else lambda step: None)
     else:
         progress = counted(at) if what == "tick" else None
-        training.train_stocks(opened, wanted, progress)
+        work_of = {"train": training.train_stocks, "tournament": tournament.hold_stocks}[work]
+        tournament.write_selection = functools.partial(tournament.write_selection, replications=20)
+        work_of(opened, wanted, progress=progress)
     print("finished")
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(HERE))
     main(*sys.argv[1:])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import trained_homes as tiny
+from killed import killed
 
 from openbell.app.daily import STEPS, run_stocks
 from openbell.app.training import train_stocks
 
-HERE = Path(__file__).parent
 #: A wiring test can take these; the full sweep is slow.
 FEW = {
     ("step", 6),
@@ -30,19 +26,6 @@ SWEEP = [
     *(("rename", number) for number in range(7)),
     *((place, number) for place in ("append-before", "append-after", "commit") for number in range(6)),
 ]
-
-
-def killed(work: str, home: Path, out: Path, session: object, place: str, number: int) -> bool:
-    """Whether the process was killed; False where it finished before it came to that place."""
-    words = [sys.executable, str(HERE / "killed.py"), work, home, out, session, place, number]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent / "src"), "PYTHONHASHSEED": "7"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run([str(each) for each in words], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode == -signal.SIGKILL:
-        return True
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("finished")
-    return False
 
 
 def files(folder: Path) -> dict[str, bytes]:

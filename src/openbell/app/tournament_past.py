@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import polars as pl
 
 from openbell.app.holdout import holdout_first, planned_first
 from openbell.app.production import Production, in_office, latest, promotions, refuse_rewriting
-from openbell.core.errors import Refused
+from openbell.core.errors import IntegrityBroken, Refused
 from openbell.core.hashing import digest
 from openbell.research.entrants import Entrants
 from openbell.research.selection import Rules
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from openbell.app.home import Home
 
 KIND = "tournament"
+#: File of a tournament's active returns, in its evidence.
+ACTIVE = "active.parquet"
 #: Settings that change how long it takes, and nothing that is asked.
 _NOT_ASKED = ("jobs", "time_budget_seconds")
 
@@ -122,14 +125,23 @@ class Before:
             )
 
     def _active(self) -> pl.DataFrame | None:
-        """Active returns of the tournaments before it, one column each: they were tries too."""
+        """Active returns of the tournaments before it, one column each: they were tries too.
+
+        One whose file was cleared away is counted by the ledger alone; a file that is not its own is refused.
+        """
         joined: pl.DataFrame | None = None
         for record in self.home.journal.records(kind=KIND, desk=self.desk):
             plan = record.payload["plan"]
-            path = self.home.models / plan / "evidence" / "active.parquet"
+            path = self.home.models / plan / "evidence" / ACTIVE
             if (self.own is not None and record.seq >= self.own.seq) or not path.is_file():
                 continue
-            frame = pl.read_parquet(path)
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != record.payload["evidence"][ACTIVE]:
+                raise IntegrityBroken(
+                    f"{path} is not what was recorded with the tournament of {record.payload['session']}, so its tries "
+                    "cannot be counted. Restore it from a backup."
+                )
+            frame = pl.read_parquet(content)
             named = frame.rename({name: f"{plan[:8]} {name}" for name in frame.columns[1:]})
             joined = named if joined is None else joined.join(named, on="session", how="full", coalesce=True)
         return joined

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from openbell.app import evidence
-from openbell.app.tournament_past import record_key
+from openbell.app.files import write_whole
+from openbell.app.tournament_past import ACTIVE, record_key
 from openbell.app.tournament_venue import label_of
 from openbell.app.training import replay, train_settings
 from openbell.core.declare import Desk
@@ -26,7 +31,6 @@ from openbell.store.tracker import ModelVersion, Trained
 if TYPE_CHECKING:
     from openbell.app.home import Home
 
-ACTIVE = "active.parquet"
 #: Measures of an entrant that go to the registry and into the champion's metadata.
 MEASURED = (
     "cagr",
@@ -128,7 +132,7 @@ def _is_whole(folder: Path, hashes: Mapping[str, str]) -> bool:
         evidence.load(folder, hashes)
     except IntegrityBroken:
         return False
-    return (folder / ACTIVE).is_file()
+    return True
 
 
 def _saved(home: Home, place: Venue, played: Played, folder: Path) -> dict[str, str]:
@@ -138,8 +142,15 @@ def _saved(home: Home, place: Venue, played: Played, folder: Path) -> dict[str, 
     weighting = contest.champion.partition(JOINED_BY)[2] if contest.champion else None
     tested = replay(home, view, training, place.universe, place.progress, weighting=weighting)
     files = evidence.save(folder, training, tested, evidence.quantiles(view, training, home.catalogue))
-    contest.active.write_parquet(folder / ACTIVE)
-    return files
+    content = _parquet(contest.active)
+    write_whole(folder / ACTIVE, content)
+    return {**files, ACTIVE: hashlib.sha256(content).hexdigest()}
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def registered(
