@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import functools
 import json
 import re
 import shlex
@@ -11,7 +12,8 @@ import sys
 import numpy as np
 import pytest
 
-from openbell.app import cli
+from openbell.app import cli, tournament
+from openbell.app.selection_files import write_selection
 from openbell.market.calendars import sessions
 
 #: One worker imports and trains the home that all documents share.
@@ -24,6 +26,8 @@ DOCUMENTS = (
     "docs/design.md",
     "docs/DAILY_LIVE_OPERATIONS.md",
     "docs/TRADE_EXECUTION_GUIDE.md",
+    "docs/MODEL_SELECTION_GUIDE.md",
+    "docs/HYPERPARAMETER_TUNING.md",
 )
 #: Reduced sizes: what is tested here is that the commands are as they are written.
 SMALL = {
@@ -32,9 +36,26 @@ SMALL = {
     "TRAIN__FOLDS": "2",
     "TRAIN__REPLICATIONS": "1000",
     "TRAIN__MIN_TRAIN_SESSIONS": "60",
+    "TRAIN__WARMUP_SESSIONS": "120",
+    "TRAIN__JOBS": "1",
+    "TOURNAMENT__CANDIDATES": '["naive", "ridge"]',
+    "TOURNAMENT__ALLOCATORS": '["equal"]',
+    "TOURNAMENT__TRAIN_SESSIONS": "120",
+    "TOURNAMENT__REFIT_SESSIONS": "120",
+    "TOURNAMENT__REPLICATIONS": "1000",
+    "TOURNAMENT__CPCV_GROUPS": "0",
+    "TOURNAMENT__TRIALS": "2",
+    "MODELS__XGBOOST__N_ESTIMATORS": "10",
 }
-#: Exit codes that an honest answer may have: a comparison that differs is 1.
-HONEST = {"openbell positions reconcile": {0, 1}}
+SMALLER = {"--trials 100": "--trials 2"}
+#: Exit codes that an honest answer may have: a comparison that differs is 1, and so is a tournament that nobody
+#: survives, after which there is nobody to evaluate and nobody to go back to.
+HONEST = {
+    "openbell positions reconcile": {0, 1},
+    "openbell tournament stocks": {0, 1},
+    "openbell holdout open stocks": {0, 1},
+    "openbell rollback stocks": {0, 1},
+}
 
 
 #: Small files of the kinds that the documents import.
@@ -70,7 +91,11 @@ def _write_bars(path):
 
 
 def _main(command, patch):
+    for written, smaller in SMALLER.items():
+        command = command.replace(written, smaller)
     patch.setattr(sys, "argv", shlex.split(command))
+    # The intervals of a report are most of its time.
+    patch.setattr(tournament, "write_selection", functools.partial(write_selection, replications=20))
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()
     with pytest.raises(SystemExit) as finished:

@@ -70,9 +70,11 @@ def stocks(
 ) -> None:
     """Hold a tournament of the stocks desk on what was known before the open of DATE, and promote a champion or none.
 
-    Selection never reads the hold-out, the last part of the sessions (`openbell holdout show stocks`). Exit codes:
-    0 a champion was promoted, 1 nobody survived and production is unchanged, 3 some candidate failed (the report says
-    which). A run that was stopped goes on where it was: run the same command again.
+    Selection never reads the hold-out, the last part of the sessions (`openbell holdout show stocks`). The champion in
+    office meets the others, asked for or not. Each tournament spends part of a yearly budget of error, and is refused
+    where that is used up. Exit codes: 0 a champion was promoted or the one in office rightly stays, 1 nobody survived
+    and production is unchanged, or it was refused, 2 a name or a date that is not known, 3 some candidate failed (the
+    report says which). A run that was stopped goes on where it was: run the same command again.
     """
     from openbell.app.cli.progress import progress_bar
     from openbell.app.tournament import Asked, hold_stocks
