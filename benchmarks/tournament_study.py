@@ -1,8 +1,9 @@
 """How often a tournament promotes luck, and how often it finds an edge that is there.
 
-Every seed is a market of its own with an equity premium of Sharpe ratio 0.8 that no selection of names can earn. Without
-an edge a champion is a false one. With one, a slow signal is planted that all candidates can see. The same curves are
-judged once more by the request's four thresholds alone (Sharpe at least 1.0, drawdown, Calmar, turnover) over two years.
+Every seed is a market of its own with an equity premium of Sharpe ratio 0.8 that no selection of names can earn.
+Without an edge a champion is a false one. With one, a slow signal is planted that all candidates can see. The same
+curves are judged once more by the request's four thresholds alone (Sharpe ratio, drawdown, Calmar, turnover), over two
+years.
 """
 
 from __future__ import annotations
