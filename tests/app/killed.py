@@ -65,14 +65,24 @@ def counted(number: int) -> Callable[..., None]:
 def main(work: str, home: str, out: str, session: str, place: str, number: str = "0") -> None:
     import trained_homes as tiny
 
-    from openbell.app import daily, files, outputs, selection_files, tournament, training
+    from openbell.app import (
+        daily,
+        files,
+        outputs,
+        published,
+        selection_files,
+        tournament,
+        tournament_record,
+        training,
+    )
     from openbell.store.journal import Journal
 
     at = int(number)
     what, _, when = place.partition("-")
     if what == "write":
         wrapped = around(files.write_whole, at, after=when == "after")
-        outputs.write_whole = training.evidence.write_whole = selection_files.write_whole = wrapped
+        for room in (outputs, training.evidence, tournament_record, selection_files, published):
+            room.write_whole = wrapped
     if what == "rename":
         # In the middle of a file: its bytes are beside its place, and not in it.
         Path.replace = around(Path.replace, at, after=False)
