@@ -51,7 +51,7 @@ def test_a_family_is_one_feature_for_each_parameter() -> None:
 def test_keyword_defaults_become_settings() -> None:
     """Kills: losing the defaults, so that settings could not reach a check."""
 
-    @check
+    @check()
     def cap(decision: object, book: object, market: object, *, max_position_pct: float = 0.15) -> None:
         """No name above the cap."""
 

@@ -110,13 +110,13 @@ def situation() -> Callable[..., Situation]:
 
 @pytest.fixture(scope="session")
 def checks() -> Mapping[str, Check]:
-    """Every declared check, found as the start finds them."""
+    """Every declared check of the stocks desk, found as the start finds them."""
     import importlib
     import pkgutil
 
     room = importlib.import_module(ROOMS["checks"][0])
     found = [importlib.import_module(f"{room.__name__}.{each.name}") for each in pkgutil.iter_modules(room.__path__)]
-    return collect(found, Check)
+    return {name: each for name, each in collect(found, Check).items() if "stocks" in each.desks}
 
 
 @pytest.fixture

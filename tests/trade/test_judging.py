@@ -25,7 +25,7 @@ SESSION = dt.date(2020, 3, 16)
 _modules = [
     importlib.import_module(f"openbell.safety.{each.name}") for each in pkgutil.iter_modules(openbell.safety.__path__)
 ]
-CHECKS: Mapping[str, Check] = collect(_modules, Check)
+CHECKS: Mapping[str, Check] = {name: each for name, each in collect(_modules, Check).items() if "stocks" in each.desks}
 
 
 def decision(targets: dict[str, float], **more: object) -> Decision:
@@ -40,31 +40,31 @@ def of(one: Decision, name: str) -> Verdict:
     return next(verdict for verdict in one.verdicts if verdict.check == name)
 
 
-@check
+@check()
 def raises(decision: Decision, book: Book, market: Market) -> Verdict:
     """Fail."""
     raise ZeroDivisionError("no luck")
 
 
-@check
+@check()
 def mumbles(decision: Decision, book: Book, market: Market) -> Verdict:
     """Answer something that is no verdict."""
     return "fine"  # type: ignore[return-value]
 
 
-@check
+@check()
 def impostor(decision: Decision, book: Book, market: Market) -> Verdict:
     """Answer in another check's name."""
     return Verdict("turnover", Outcome.ALLOW, "")
 
 
-@check
+@check()
 def never_content(decision: Decision, book: Book, market: Market) -> Verdict:
     """Shrink for ever."""
     return Verdict("never_content", Outcome.SHRINK, "more", scale=0.99)
 
 
-@check
+@check()
 def blind(decision: Decision, book: Book, market: Market, *, sight: float = 1.0) -> Verdict:
     """Be unavailable."""
     return Verdict("blind", Outcome.ALLOW, "Nothing to see.", available=False)

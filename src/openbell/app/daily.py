@@ -211,12 +211,13 @@ def decide_stocks(
     weighting = seat.production.weighting if seat.production else None
     decision = bound_desk(home, weighting)(said, book, market)
     decision = replace(decision, made_of=_made_of(home, said, market, book, seat, training, universe))
+    checks = home.catalogue.checks_of("stocks")
     decision = judged(
-        home.catalogue.checks.values(),
+        checks,
         decision,
         book,
         market,
-        settings.safety,
+        {each.name: settings.safety[each.name] for each in checks},
         trading=Trading(settings.trade.min_trade_usd, settings.trade.commission_bp, settings.trade.slippage_bp),
     )
     if decision.blocked:

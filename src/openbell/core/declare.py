@@ -88,9 +88,13 @@ class Model(Declaration):
 
 @dataclass(frozen=True, eq=False)
 class Check(Declaration):
-    """A safety check ``(decision, book, market, *, limits) -> Verdict``; its keyword defaults are its limits."""
+    """A safety check ``(decision, book, market, *, limits) -> Verdict``; its keyword defaults are its limits.
+
+    `desks` are those whose decisions it looks at; what `market` holds is the desk's own snapshot.
+    """
 
     run: Callable[..., Any]
+    desks: tuple[str, ...] = ("stocks",)
 
 
 @dataclass(frozen=True)
@@ -275,9 +279,13 @@ def model(
     return declare
 
 
-def check(function: Callable[..., Any]) -> tuple[Check, ...]:
-    """Declare a safety check; its keyword-only defaults are its limits."""
-    return (Check(**_about(function, None), run=function),)
+def check(*, desks: Sequence[str] = ("stocks",)) -> Callable[[Callable[..., Any]], tuple[Check, ...]]:
+    """Declare a safety check of the decisions of `desks`; its keyword-only defaults are its limits."""
+
+    def declare(function: Callable[..., Any]) -> tuple[Check, ...]:
+        return (Check(**_about(function, None), run=function, desks=tuple(desks)),)
+
+    return declare
 
 
 def desk(
@@ -345,6 +353,10 @@ class Catalogue:
     desks: Mapping[str, Desk]
     checks: Mapping[str, Check]
     providers: Mapping[str, Provider]
+
+    def checks_of(self, desk: str) -> tuple[Check, ...]:
+        """The checks that look at the decisions of `desk`."""
+        return tuple(each for each in self.checks.values() if desk in each.desks)
 
     def find(self, room: str, name: str) -> Declaration:
         """The thing `name` of `room`; an unknown name is refused with the nearest valid one."""

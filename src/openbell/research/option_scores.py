@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openbell.quant.intervals import Estimate, estimate, mean_block
 from openbell.quant.intervals import MINIMUM_BLOCKS as BOOTSTRAP_BLOCKS
+from openbell.quant.intervals import Estimate, estimate, mean_block
 from openbell.quant.reliability import scores
 from openbell.quant.significance import SuperiorSet, stepm
 from openbell.research.option_walk import CONSTANT, Walk

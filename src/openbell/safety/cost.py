@@ -6,7 +6,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def cost(decision: Decision, book: Book, market: Market, *, max_cost_pct: float = 0.005) -> Verdict:
     """Commission and slippage of all trades stay within a fraction of the account; more blocks.
 

@@ -8,7 +8,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def count(decision: Decision, book: Book, market: Market, *, max_daily_trades: int = 50) -> Verdict:
     """At most this many trades; of more, the largest sale, the largest purchase and so on in turn, and the others wait.
 

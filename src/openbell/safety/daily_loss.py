@@ -10,7 +10,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check(desks=("stocks", "options"))
 def daily_loss(decision: Decision, book: Book, market: Market, *, max_daily_loss_pct: float = 0.03) -> Verdict:
     """Block where the account lost more than this fraction between its last two daily marks.
 

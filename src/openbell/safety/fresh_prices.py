@@ -9,7 +9,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def fresh_prices(
     decision: Decision,
     book: Book,

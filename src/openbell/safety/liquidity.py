@@ -8,7 +8,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def liquidity(decision: Decision, book: Book, market: Market, *, max_volume_pct: float = 0.05) -> Verdict:
     """Each trade is at most this fraction of the mean daily volume over 20 sessions; a larger one is shrunk.
 

@@ -9,7 +9,7 @@ from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 from openbell.quant.exposures import exposures
 
 
-@check
+@check()
 def long_only(decision: Decision, book: Book, market: Market) -> Verdict:
     """No target weight is negative and no sale exceeds what is held."""
     rows = exposures(decision, book, market.names)

@@ -16,7 +16,7 @@ LARGE_USD = 10e9
 MID_USD = 2e9
 
 
-@check
+@check()
 def market_cap_classes(
     decision: Decision,
     book: Book,

@@ -12,7 +12,7 @@ from openbell.quant.exposures import exposures
 ROUNDING = 1e-9
 
 
-@check
+@check()
 def position_cap(decision: Decision, book: Book, market: Market, *, max_position_pct: float = 0.15) -> Verdict:
     """No name is aimed or bought above its cap.
 

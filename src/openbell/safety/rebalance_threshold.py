@@ -9,7 +9,7 @@ from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 from openbell.quant.exposures import exposures
 
 
-@check
+@check()
 def rebalance_threshold(
     decision: Decision, book: Book, market: Market, *, rebalance_threshold: float = 0.05
 ) -> Verdict:

@@ -17,7 +17,7 @@ SESSIONS_PER_WEEK = 5
 GOOD_SHARPE = 2.0
 
 
-@check
+@check()
 def rolling_sharpe(
     decision: Decision,
     book: Book,

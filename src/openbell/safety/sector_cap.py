@@ -12,7 +12,7 @@ from openbell.quant.weights import UNKNOWN_SECTOR
 ROUNDING = 1e-9
 
 
-@check
+@check()
 def sector_cap(
     decision: Decision, book: Book, market: Market, *, max_sector_weight: float = 0.30, require_sectors: bool = False
 ) -> Verdict:

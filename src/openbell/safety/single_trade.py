@@ -8,7 +8,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def single_trade(decision: Decision, book: Book, market: Market, *, max_trade_pct: float = 0.10) -> Verdict:
     """Each trade is at most this fraction of the account; a larger one is shrunk to the whole shares that fit."""
     value = book.value_usd

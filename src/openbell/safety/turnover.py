@@ -7,7 +7,7 @@ from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 from openbell.quant import costs
 
 
-@check
+@check()
 def turnover(decision: Decision, book: Book, market: Market, *, max_turnover: float = 0.35) -> Verdict:
     """Turnover (S2.09) stays within its limit; a larger one is shrunk, so that a first build goes in stages."""
     measured_turnover = costs.turnover(decision.trades["notional"], book.value_usd)

@@ -10,7 +10,7 @@ from openbell.core.declare import check
 from openbell.core.types import Book, Decision, Market, Outcome, Verdict
 
 
-@check
+@check()
 def weights_and_cash(decision: Decision, book: Book, market: Market, *, weight_tolerance: float = 0.01) -> Verdict:
     """Target weights and explicit cash sum to 1, and cash is not negative after the trades and their costs."""
     name = "weights_and_cash"
