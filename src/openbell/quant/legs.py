@@ -53,3 +53,29 @@ class Legs:
             ratio=np.array([leg.ratio for leg in structure.legs], dtype=np.int64),
             expiry=np.array([each.expiry for each in terms], dtype="datetime64[D]"),
         )
+
+    def take(self, chosen: np.ndarray) -> Legs:
+        """The legs that `chosen` (a mask or places, at least one) names."""
+        return Legs(self.right[chosen], self.strike[chosen], self.ratio[chosen], self.expiry[chosen])
+
+    @property
+    def options(self) -> np.ndarray:
+        """(n,) which legs are options, not the underlying itself."""
+        return np.asarray(self.right != UNDERLYING)
+
+
+def netted(legs: Legs) -> Legs:
+    """One leg per contract, in one order whatever the order of `legs`; what cancels itself is gone.
+
+    Sorted by expiry, strike and right, the underlying first, so that sums over the legs are the same to the last bit.
+    A position of which nothing is left is refused.
+    """
+    days = np.where(legs.options, legs.expiry, np.datetime64("0001-01-01")).astype("datetime64[D]").astype(np.int64)
+    order = np.lexsort((legs.right, legs.strike, days))
+    sorted_keys = np.stack([days[order].astype(np.float64), legs.strike[order], legs.right[order].astype(np.float64)])
+    first = np.concatenate([[True], np.any(np.diff(sorted_keys, axis=1) != 0, axis=0)])
+    ratio = np.bincount(np.cumsum(first) - 1, weights=legs.ratio[order]).astype(np.int64)
+    kept = order[first][ratio != 0]
+    if not len(kept):
+        raise BadInput("The legs cancel each other, so there is no position left. Leave out what is bought and sold.")
+    return Legs(legs.right[kept], legs.strike[kept], ratio[ratio != 0], legs.expiry[kept])
