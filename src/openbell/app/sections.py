@@ -110,6 +110,30 @@ class Tournament(Section):
     delisting_return: float = Field(0.0, gt=-1, le=0, description="What a holding loses when its prices stop for good.")
 
 
+class Options(Section):
+    """The options desk: what stands beside an underlying, what its trades cost, when they end, how it is trained."""
+
+    benchmark: str = Field("SPY", description="Symbol whose returns are the market's context.")
+    volatility_index: str = Field("VIX", description="The volatility index: context, and level of the model.")
+    volatility_index_3m: str = Field("VIX3M", description="Its three-month brother; without its bars it is left out.")
+    rate: str = Field("DFF", description="Imported rate of the forwards; without it they carry no interest.")
+    commission_usd: float = Field(0.65, ge=0, description="Commission per contract and side.")
+    spread_fraction: float = Field(
+        1.0, ge=0, le=1, description="Part of the half-spread that a fill pays: 1 is the bid or the ask, 0 the mid."
+    )
+    profit_target_credit: float = Field(0.5, gt=0, description="A credit position ends at this part of its credit.")
+    profit_target_debit: float = Field(1.0, gt=0, description="A debit position is closed at this gain on its debit.")
+    stop_credit: float = Field(1.0, gt=0, description="A credit position is closed at a loss of so many credits.")
+    exit_days_before_expiry: int = Field(0, ge=0, description="Close so many days before the near expiry; 0 keeps it.")
+    similar_days: int = Field(60, ge=10, description="Similar past days that parameters are simulated on.")
+    candidates: tuple[str, ...] = Field((), description="Models of stage 1; empty takes the desk's own list.")
+    history_years: float = Field(12.0, gt=0, description="Years of decisions that training looks back on.")
+    min_train_sessions: int = Field(504, ge=60, description="Known decisions before the first forecast.")
+    train_sessions: int | None = Field(None, description="Decisions a fit looks back on; unset takes all before it.")
+    refit_sessions: int = Field(252, ge=5, description="Sessions between two fits of the walk-forward.")
+    max_positions: int = Field(10, ge=1, description="Positions that are open at once, at most.")
+
+
 class Notifications(Section):
     """Whom the last step of a run tells. For now the message is written to the log, whatever the method."""
 

@@ -10,7 +10,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, ValidationError, create_model
 
-from openbell.app.sections import PLACES, Data, Live, Notifications, Ops, Run, Section, Store, Tournament, Trade, Train
+from openbell.app.sections import (
+    PLACES,
+    Data,
+    Live,
+    Notifications,
+    Ops,
+    Options,
+    Run,
+    Section,
+    Store,
+    Tournament,
+    Trade,
+    Train,
+)
 from openbell.app.settings_layers import PREFIX, Key, from_environment, from_table, from_words, read_toml
 from openbell.core.declare import Catalogue, Declaration, Desk
 from openbell.core.errors import BadInput
@@ -24,6 +37,7 @@ STATIC: Mapping[str, type[Section]] = {
     "trade": Trade,
     "train": Train,
     "tournament": Tournament,
+    "options": Options,
     "live": Live,
     "ops": Ops,
 }
@@ -54,6 +68,7 @@ class Settings(BaseModel):
     live: Live
     ops: Ops
     tournament: Tournament
+    options: Options
     desks: Plugged
     selection: Plugged
     safety: Plugged
