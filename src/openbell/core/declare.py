@@ -41,9 +41,11 @@ class Declaration:
 
 @dataclass(frozen=True, eq=False)
 class Feature(Declaration):
-    """A causal Polars expression over the ordered rows of one symbol on the session grid.
+    """A causal Polars expression over the ordered rows of one symbol on the session grid, or over one chain.
 
-    `lookback` counts the rows it needs, itself included; None derives it from the expression.
+    `reads` says of what: ``bars``, ``fundamentals``, ``days`` (bars with the features of chains, the benchmark and the
+    volatility index beside them), or a table of one chain: ``contracts``, ``expiries``, ``strikes``. `lookback` counts
+    the rows it needs, itself included; None derives it from the expression.
     """
 
     expression: pl.Expr
@@ -173,6 +175,14 @@ class Provider(Declaration):
 
 
 Declared = tuple[Declaration, ...]
+
+#: What simulating a chosen structure gives. As a feature it would tell the model what it is asked for.
+STAGE_TWO_OUTPUTS = frozenset(
+    {
+        "risk_adjusted_score", "avg_days_held", "n_similar_days", "n_tests", "short_put", "long_put", "short_call",
+        "long_call", "center_strike", "near_dte", "far_dte", "put_strike", "call_strike", "strike",
+    }
+)  # fmt: skip
 
 
 def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -403,7 +413,10 @@ def declared_in(module: Any, kind: type[Declaration]) -> list[Declaration]:
 
 
 def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
-    """Declarations of `kind` in `modules` by name; a name used twice is refused with both places."""
+    """Declarations of `kind` in `modules` by name; a name used twice is refused with both places.
+
+    A feature named as an output of the options desk's second stage is refused: it would be known only afterwards.
+    """
     things: dict[str, Declaration] = {}
     for module in modules:
         for thing in declared_in(module, kind):
@@ -411,6 +424,11 @@ def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
                 raise DeclarationError(
                     f"The {kind.__name__.lower()} `{thing.name}` is declared twice: in `{things[thing.name].module}` "
                     f"and in `{thing.module}`. Rename one."
+                )
+            if kind is Feature and thing.name in STAGE_TWO_OUTPUTS:
+                raise DeclarationError(
+                    f"The feature `{thing.name}` ({thing.module}) is named as an output of stage 2, which is made after "
+                    "the model has chosen. Stage 1 must not see it: remove it, or rename it if it is something else."
                 )
             things[thing.name] = thing
     return things

@@ -20,7 +20,7 @@ from openbell.quant.swings import resistance_1, support_1
 
 
 @feature(unit="fraction of the price")
-def distance_to_resistance() -> pl.Expr:
+def distance_to_swing_high() -> pl.Expr:
     """Nearest swing high above the close, among those of 60 sessions: ``resistance / close - 1``; null without one.
 
     References
@@ -31,7 +31,7 @@ def distance_to_resistance() -> pl.Expr:
 
 
 @feature(unit="fraction of the price")
-def distance_to_support() -> pl.Expr:
+def distance_to_swing_low() -> pl.Expr:
     """Nearest swing low below the close, among those of 60 sessions: ``1 - support / close``; null without one.
 
     References
@@ -42,7 +42,7 @@ def distance_to_support() -> pl.Expr:
 
 
 @feature(unit="share")
-def position_in_range() -> pl.Expr:
+def position_between_swings() -> pl.Expr:
     """Where the close lies between support (0) and resistance (1).
 
     References
@@ -53,7 +53,7 @@ def position_in_range() -> pl.Expr:
 
 
 @feature(unit="fraction of the price")
-def range_width() -> pl.Expr:
+def swing_range_width() -> pl.Expr:
     """Resistance less support over the close.
 
     References
@@ -64,7 +64,7 @@ def range_width() -> pl.Expr:
 
 
 @feature(unit="sessions, at most 60")
-def days_in_range() -> pl.Expr:
+def days_between_swings() -> pl.Expr:
     """Sessions since the close last left the range of support and resistance as they stood the session before.
 
     0 on a day that closes beyond the level of the day before (or has none to compare with); at most 60.
@@ -79,7 +79,7 @@ def days_in_range() -> pl.Expr:
 
 
 @feature(unit="score in (0, 1)")
-def breakout_probability() -> pl.Expr:
+def swing_breakout_score() -> pl.Expr:
     """Logistic score of a break of the range: higher near an edge, in rising volatility, in a trend.
 
     ``1 / (1 + exp(-z))``, ``z = -2 + 2 |2 p - 1| + min(max(hv20 / hv100 - 1, -1), 1) + (ADX - 20) / 20`` with p the

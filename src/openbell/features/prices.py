@@ -22,9 +22,7 @@ from openbell.quant.expressions import (
 )
 from openbell.quant.indicators import atr_14 as average_true_range
 from openbell.quant.indicators import bollinger, macd_line, macd_trigger, signed_volume
-from openbell.quant.swings import resistance_1, support_1
-from openbell.quant.swings import resistance_2 as second_resistance
-from openbell.quant.swings import support_2 as second_support
+from openbell.quant.swings import resistance_level_1, resistance_level_2, support_level_1, support_level_2
 
 
 @feature(unit="USD")
@@ -155,19 +153,23 @@ def obv() -> pl.Expr:
 def resistance(level: str) -> pl.Expr:
     """The nearest (`resistance_2`: second nearest) swing high above the close, of five bars, among 60 sessions.
 
+    Where the swings have none it is projected: two average true ranges (ATR14) above the close, or the first level.
+
     References
     ----------
     Osler (2000), Federal Reserve Bank of New York Economic Policy Review 6, 53-68.
     """
-    return in_usd(second_resistance if level == "resistance_2" else resistance_1)
+    return in_usd(resistance_level_2 if level == "resistance_2" else resistance_level_1)
 
 
 @feature(unit="USD", name="{level}", over={"level": ("support_level", "support_2")})
 def support(level: str) -> pl.Expr:
     """The nearest (`support_2`: second nearest) swing low below the close, of five bars, among 60 sessions.
 
+    Where the swings have none it is projected: two average true ranges (ATR14) below the close, or the first level.
+
     References
     ----------
     Osler (2000), Federal Reserve Bank of New York Economic Policy Review 6, 53-68.
     """
-    return in_usd(second_support if level == "support_2" else support_1)
+    return in_usd(support_level_2 if level == "support_2" else support_level_1)

@@ -13,22 +13,12 @@ from openbell.quant.expressions import (
     ratio,
     returns,
     rows_since,
-    shared,
     standard_deviation,
 )
-from openbell.quant.indicators import adx_14, di_minus_14, di_plus_14, hv_rank_252, macd_line, relative_volume
+from openbell.quant.indicators import hv_rank_252
+from openbell.quant.states import trend_state, volume_state
 
-_strong = adx_14 >= 25.0
-_up = pl.when(_strong & (macd_line > 0)).then(4.0).otherwise(3.0)
-_down = pl.when(_strong & (macd_line < 0)).then(0.0).otherwise(1.0)
-_trend = shared(
-    "trend_regime",
-    pl.when((adx_14 + di_plus_14 + di_minus_14 + macd_line).is_not_null()).then(
-        pl.when(adx_14 < 20.0).then(2.0).otherwise(pl.when(di_plus_14 > di_minus_14).then(_up).otherwise(_down))
-    ),
-)
 _volatility = banded(hv_rank_252, (25.0, 40.0, 60.0, 75.0))
-_volume = (relative_volume >= 0.8).cast(pl.Float64) + (relative_volume > 1.5).cast(pl.Float64)
 
 
 @feature(unit="0 to 4")
@@ -42,11 +32,11 @@ def trend_regime() -> pl.Expr:
     ----------
     Wilder (1978), New Concepts in Technical Trading Systems.
     """
-    return _trend + 0.0
+    return trend_state + 0.0
 
 
 @feature(unit="0 to 4")
-def volatility_regime() -> pl.Expr:
+def hv_regime() -> pl.Expr:
     """Rank of the 20-session volatility in its 252-session range, in bands at 25, 40, 60 and 75: 0 calm to 4 wild.
 
     References
@@ -64,18 +54,18 @@ def volume_regime() -> pl.Expr:
     ----------
     Gervais, Kaniel and Mingelgrin (2001), Journal of Finance 56, 877-919.
     """
-    return _volume
+    return volume_state
 
 
 @feature(unit="0 to 74")
-def combined_state() -> pl.Expr:
-    """``15 trend + 3 volatility + volume``: one number for the three regimes.
+def hv_combined_state() -> pl.Expr:
+    """``15 trend + 3 volatility + volume``: one number for the three regimes, volatility being historical.
 
     References
     ----------
     Wilder (1978), New Concepts in Technical Trading Systems.
     """
-    return 15.0 * _trend + 3.0 * _volatility + _volume
+    return 15.0 * trend_state + 3.0 * _volatility + volume_state
 
 
 @feature(unit="sessions, at most 60")
@@ -86,7 +76,7 @@ def days_since_regime_change() -> pl.Expr:
     ----------
     Wilder (1978), New Concepts in Technical Trading Systems.
     """
-    return pl.when(_trend.is_not_null()).then(rows_since(_trend != _trend.shift(1), 60))
+    return pl.when(trend_state.is_not_null()).then(rows_since(trend_state != trend_state.shift(1), 60))
 
 
 @feature(unit="0 or 1")

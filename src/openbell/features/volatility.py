@@ -109,7 +109,7 @@ def vol_expansion() -> pl.Expr:
 
 
 @feature(unit="0 or 1")
-def volatility_trend() -> pl.Expr:
+def hv_trend() -> pl.Expr:
     """1 where the mean 20-session volatility of the last three sessions exceeds that of the three before, else 0.
 
     The price-only form of the implied volatility's trend: the same comparison on historical volatility.

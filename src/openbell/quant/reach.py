@@ -17,6 +17,7 @@ import polars as pl
 
 from openbell.core.declare import Feature, Label
 from openbell.core.errors import DeclarationError, LeakFound, OpenbellError
+from openbell.quant.chain_expressions import CHAIN_READS, HISTORY, slack
 from openbell.quant.expressions import SHARED, memory
 from openbell.quant.statements import FILED
 
@@ -127,7 +128,7 @@ def tree(expression: pl.Expr) -> dict[str, Node]:
     waiting = [expression]
     while waiting:
         for name in waiting.pop().meta.root_names():
-            defined = SHARED.get(name, FILED.get(name))
+            defined = _definition(name)
             if defined is not None and name not in trees:
                 trees[name] = _parsed(defined)
                 waiting.append(defined)
@@ -225,9 +226,17 @@ def _shifted(kind: str, options: Any, inputs: list[Node]) -> _Span:
     return _joined([inside.moved(by), *(_walk(each) for each in inputs[2:])])
 
 
+def _definition(column: str) -> pl.Expr | None:
+    """What the engine computes as `column`; None for a column of the data."""
+    return next((columns[column] for columns in (SHARED, FILED, HISTORY) if column in columns), None)
+
+
 @functools.cache
 def _defined_span(column: str) -> _Span:
-    return _walk(_parsed(SHARED[column] if column in SHARED else FILED[column]))
+    definition = _definition(column)
+    span = _Span() if definition is None else _walk(_parsed(definition))
+    # Days with an implied volatility may lie on some more sessions.
+    return span.widened(slack(1 - span.first)) if column in HISTORY else span
 
 
 def _walk(node: Node) -> _Span:
@@ -235,7 +244,7 @@ def _walk(node: Node) -> _Span:
         raise _refusal(node)
     ((kind, body),) = node.items()
     if kind == "Column":
-        return _defined_span(body) if body in SHARED or body in FILED else _Span()
+        return _defined_span(body)
     if kind == "Literal":
         return _LITERAL
     if kind == "Alias":
@@ -266,10 +275,39 @@ def reach(expression: pl.Expr) -> Reach:
     return Reach(1 - min(span.first, 0), max(span.last, 0), span.recursive, span.negative)
 
 
+#: What an aggregate over one chain may not hold: Python, and a window that could leave the chain.
+_OUTSIDE_THE_CHAIN = ("AnonymousFunction", "Over", "Window")
+
+
+def _kinds(node: Node) -> set[str]:
+    """Every word of a tree: its kinds of nodes and the names of its functions among them."""
+    if isinstance(node, Mapping):
+        return set(node).union(*(_kinds(each) for each in node.values()))
+    if isinstance(node, list):
+        return set().union(*(_kinds(each) for each in node))
+    return {node} if isinstance(node, str) else set()
+
+
+def chain_reach(expression: pl.Expr) -> Reach:
+    """Reach of an aggregate over one chain: that chain alone, whatever is done inside it.
+
+    Raises
+    ------
+    LeakFound : where it runs Python or groups by itself.
+    """
+    found = _kinds(_parsed(expression))
+    for kind in _OUTSIDE_THE_CHAIN:
+        if kind in found:
+            raise LeakFound(f"`{kind}` {LEAKS.get(kind, LEAKS['Over'])}; an aggregate over one chain needs neither.")
+    return Reach(1)
+
+
 @functools.lru_cache(maxsize=4096)
 def feature_reach(feature: Feature) -> Reach:
     """Reach of a feature; one that looks forward is refused, and so is anything `reach` refuses, with its name."""
     try:
+        if feature.reads in CHAIN_READS:
+            return chain_reach(feature.expression)
         found = reach(feature.expression)
     except OpenbellError as refusal:
         raise type(refusal)(f"The feature `{feature.name}` ({feature.module}): {refusal}") from refusal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from openbell.quant.expressions import close, high, low, shared
+from openbell.quant.expressions import close, high, low, ratio, shared
+from openbell.quant.indicators import atr_14
 
 #: A swing is the extreme of five bars, so it is known two bars after it happened.
 PIVOT_ROWS = 5
@@ -35,3 +36,13 @@ resistance_1, resistance_2 = _nearest_above("resistance", high, close)
 _below_1, _below_2 = _nearest_above("support", -1.0 * low, -1.0 * close)
 #: The nearest and the second nearest swing low below the close among the last 60 rows.
 support_1, support_2 = -1.0 * _below_1, -1.0 * _below_2
+
+#: A level where the swings of 60 rows have none is projected: two average true ranges beyond the one before it. The
+#: projection is in logarithms, so that a support stays positive.
+_step = shared("projected_step", 1.0 + 2.0 * ratio(atr_14, close))
+#: Resistances and supports that exist on every row with an average true range: the swings, then projections.
+#: ``support_level_2 < support_level_1 < close < resistance_level_1 < resistance_level_2``.
+resistance_level_1 = shared("resistance_level_1", pl.coalesce(resistance_1, close * _step))
+resistance_level_2 = shared("resistance_level_2", pl.coalesce(resistance_2, resistance_level_1 * _step))
+support_level_1 = shared("support_level_1", pl.coalesce(support_1, close / _step))
+support_level_2 = shared("support_level_2", pl.coalesce(support_2, support_level_1 / _step))

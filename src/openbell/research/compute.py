@@ -13,6 +13,7 @@ from openbell.core.declare import Declaration, Feature, Label
 from openbell.core.errors import BadInput, DeclarationError, nearest
 from openbell.core.time import MOMENT
 from openbell.core.view import View
+from openbell.quant.chain_expressions import CHAIN_READS, DAYS
 from openbell.quant.expressions import SHARED
 from openbell.quant.reach import feature_reach, label_reach, lookback
 from openbell.quant.statements import FILED
@@ -187,10 +188,10 @@ def possible_features(
     """The features whose columns the data have, and why the others are switched off."""
     possible, off = [], {}
     for each in features:
-        if each.reads not in ("bars", "fundamentals"):
+        if each.reads not in _READS:
             raise DeclarationError(f"The feature `{each.name}` reads `{each.reads}`. {nearest(each.reads, _READS)}")
         feature_reach(each)
-        reason = _reason(each, lacking, columns)
+        reason = OF_CHAINS if each.reads in _OF_CHAINS else _reason(each, lacking, columns)
         if reason is None:
             possible.append(each)
         else:
@@ -198,7 +199,10 @@ def possible_features(
     return possible, off
 
 
-_READS = ("bars", "fundamentals")
+_OF_CHAINS = (*CHAIN_READS, DAYS)
+_READS = ("bars", "fundamentals", *_OF_CHAINS)
+#: Why a feature of options is not among those of bars.
+OF_CHAINS = "it reads option chains or what stands beside an underlying: `openbell options features` computes it."
 
 
 def _reason(feature: Feature, lacking: Mapping[str, str], columns: Sequence[str]) -> str | None:
