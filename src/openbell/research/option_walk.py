@@ -60,7 +60,7 @@ class Walk:
     candidates: Mapping[str, Walked]
 
 
-def test_rows(outcomes: Outcomes, usable: np.ndarray, *, min_train: int, last: int | None) -> np.ndarray:
+def forecast_rows(outcomes: Outcomes, usable: np.ndarray, *, min_train: int, last: int | None) -> np.ndarray:
     """Positions that are forecast: from the first with `min_train` usable rows known before it."""
     known = np.sort(outcomes.known_at[usable & ~np.isnat(outcomes.known_at)])
     before = np.searchsorted(known, outcomes.as_of, side="right")
@@ -95,7 +95,7 @@ def walk(
     BadInput
         Where there are too few rows for a single forecast.
     """
-    rows = test_rows(outcomes, usable, min_train=min_train, last=test)
+    rows = forecast_rows(outcomes, usable, min_train=min_train, last=test)
     if not len(rows):
         known = int((~np.isnat(outcomes.known_at) & usable).sum())
         raise BadInput(
