@@ -2,15 +2,17 @@
 
 import datetime as dt
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from openbell.core.errors import BadInput, FeatureUnavailable, Refused
+from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, Refused
 from openbell.models.lightgbm import lightgbm, lightgbm_classifier
 from openbell.research.option_scores import growth, scoreboard, sharpe, strategies, wilson
 from openbell.research.option_walk import CONSTANT, Candidate, forecast_rows, walk
+from openbell.research.stage_files import load_stage, rounded, save_stage
 from openbell.research.stage_one import Outcomes, configurations, fit_stage_one
 
 REGRESSOR, CLASSIFIER = lightgbm[0], lightgbm_classifier[0]
@@ -240,3 +242,29 @@ def test_regret_is_what_the_best_would_have_made_less_what_was_made() -> None:
     for row in board.strategies.iter_rows(named=True):
         assert row["mean_regret"] == pytest.approx(best.mean() - row["mean_utility"])
         assert row["mean_regret"] >= 0
+
+
+def test_a_saved_stage_says_the_same_and_a_changed_file_is_refused(tmp_path: Path) -> None:
+    """check 37. Kills: a calibrator that is lost, classes out of order, a model that was exchanged unseen."""
+    features, outcomes = market(1.0)
+    stage = rounded(fit_stage_one(
+        features, outcomes, np.arange(500), regressor=REGRESSOR, classifier=CLASSIFIER, ledger=Everything()
+    ))  # fmt: skip
+    manifest = save_stage(stage, tmp_path / "stage")
+    assert save_stage(stage, tmp_path / "stage") == manifest
+    loaded = load_stage(tmp_path / "stage", manifest)
+    test = features[500:]
+    expected = stage.expected_utility(test)
+    assert np.array_equal(loaded.expected_utility(test), expected)
+    assert np.array_equal(loaded.probabilities(test), stage.probabilities(test))
+    assert np.array_equal(loaded.quantiles(expected), stage.quantiles(expected))
+    with pytest.raises(IntegrityBroken, match="not the registered one"):
+        load_stage(tmp_path / "stage", "0" * 64)
+    page = tmp_path / "stage" / "stage.json"
+    page.write_text(page.read_text().replace('"rows":500', '"rows":501'))
+    with pytest.raises(IntegrityBroken, match="not the registered one"):
+        load_stage(tmp_path / "stage", manifest)
+    model = next((tmp_path / "stage" / "long_call").glob("*.txt"))
+    model.write_text(model.read_text() + " ")
+    with pytest.raises(IntegrityBroken, match="was changed"):
+        load_stage(tmp_path / "stage")
