@@ -13,6 +13,7 @@ from openbell.app.cli.words import (
     SetOption,
     SettingsOption,
     SomeAsOfOption,
+    UnderlyingOption,
     open_home,
     print_json,
     print_table,
@@ -57,6 +58,48 @@ def stocks(
     raise typer.Exit(done.exit_code)
 
 
+def options(
+    underlying: UnderlyingOption = "SPX",
+    as_of: SomeAsOfOption = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Place the orders. Without it: a dry run.")] = False,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the outputs; UNDERLYING/DATE/ is made in it.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide before the open of DATE which option structure to trade, and write decision.json and report.html.
+
+    Stage 1 says what each of ten structures is worth, stage 2 finds strikes and expiries on similar past days. Nothing
+    is traded where the model never earned more than no trade (`desks.options.require_edge`); what it would have been
+    is told all the same. A dry run unless --execute; an executed decision is filled on paper at the next close.
+    """
+    from openbell.app.cli.progress import steps
+    from openbell.app.options_daily import run_options
+
+    opened = open_home(home, sets, settings)
+    done = run_options(
+        opened,
+        underlying.upper(),
+        session_date(as_of) if as_of else None,
+        execute=execute,
+        capital_usd=capital,
+        out=out,
+        on_step=steps("run options"),
+    )
+    if as_json:
+        print_json(done.as_json())
+    else:
+        for line in done.lines():
+            print(line)
+    raise typer.Exit(done.exit_code)
+
+
 def _tell(done: object) -> None:
     from openbell.app.daily import Done
 
@@ -84,4 +127,5 @@ def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="The daily run of a desk: decide, judge, report, and order if told.")
     group.command("stocks")(stocks)
+    group.command("options")(options)
     app.add_typer(group, name="run")

@@ -12,6 +12,7 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    UnderlyingOption,
     open_home,
     print_json,
     session_date,
@@ -98,8 +99,37 @@ def stocks(
     raise typer.Exit(held.exit_code)
 
 
+def options(
+    as_of: AsOfOption,
+    underlying: UnderlyingOption = "SPX",
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let candidates for stage 1 of the options desk meet, beside rules, the best constant structure and chance.
+
+    The champion has earned more than no trade after costs, adjusted for the number of tries. Each tournament spends
+    part of a yearly budget of error, and is refused where that is used up. Exit codes: 0 a champion, 1 nobody survived.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.options_training import hold_options
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("tournament options") as progress:
+        held = hold_options(opened, underlying.upper(), session_date(as_of), _names(candidates), progress=progress)
+    if as_json:
+        print_json(held.as_json())
+    else:
+        for line in held.lines():
+            print(line)
+    raise typer.Exit(0 if held.champion else 1)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Let models and allocators meet; promote a champion or refuse.")
     group.command("stocks")(stocks)
+    group.command("options")(options)
     app.add_typer(group, name="tournament")

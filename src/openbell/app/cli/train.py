@@ -10,6 +10,7 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    UnderlyingOption,
     open_home,
     print_json,
     session_date,
@@ -44,8 +45,36 @@ def stocks(
     print(f"{survived}; registered, and nobody was put in office: `openbell tournament stocks` seeks a champion.")
 
 
+def options(
+    as_of: AsOfOption,
+    underlying: UnderlyingOption = "SPX",
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train stage 1 of the options desk on what was known before the open of DATE, walked forward and scored.
+
+    On each past day every structure with every parameter set is simulated; the candidates learn from all of them. The
+    best candidate is stored for UNDERLYING and speaks in `openbell run options`; whether it was ever worth more than
+    no trade is said with it. A training that was stopped goes on where it was: run the same command again.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.options_training import train_options
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("train options") as progress:
+        trained = train_options(opened, underlying.upper(), session_date(as_of), progress=progress)
+    if as_json:
+        print_json(trained.as_json())
+        return
+    for line in trained.lines():
+        print(line)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Train and register a desk's candidates; nobody is put in office.")
     group.command("stocks")(stocks)
+    group.command("options")(options)
     app.add_typer(group, name="train")

@@ -39,6 +39,9 @@ SomeAsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", metavar="DATE", help="A trading session. Default: the one after the latest bars."),
 ]
+UnderlyingOption = Annotated[
+    str, typer.Option("--underlying", metavar="SYMBOL", help="What the options are on, such as SPX.")
+]
 
 
 def session_date(text: str) -> dt.date:

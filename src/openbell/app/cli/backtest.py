@@ -1,0 +1,71 @@
+"""`openbell backtest`: a desk walked through its past, position by position, with margin, assignment and costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openbell.app.cli.words import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    UnderlyingOption,
+    open_home,
+    print_json,
+    print_table,
+    session_date,
+)
+
+
+def options(
+    as_of: AsOfOption,
+    underlying: UnderlyingOption = "SPX",
+    years: Annotated[float, typer.Option("--years", min=0.25, help="Years before DATE.")] = 4.0,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for trades.csv, daily.csv and report.html.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk the options desk through the past with forecasts that knew nothing later, beside its baselines.
+
+    Fills at bid and ask, commissions, Reg-T margin, early assignment, settlement and daily marks; the rules ladder,
+    the best constant structure, chance and buy-and-hold run through the same account. It needs a training as of DATE:
+    `openbell train options`.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.options_backtest import backtest_options
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("backtest options") as progress:
+        done = backtest_options(
+            opened,
+            underlying.upper(),
+            session_date(as_of),
+            years=years,
+            capital_usd=capital,
+            out=out,
+            progress=progress,
+        )
+    if as_json:
+        print_json(done.as_json())
+        return
+    print_table(done.table(), f"{underlying.upper()}: {done.first} to {done.last}")
+    for line in done.lines():
+        print(line)
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Walk a desk through its past with its account.")
+    group.command("options")(options)
+    app.add_typer(group, name="backtest")
