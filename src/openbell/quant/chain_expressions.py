@@ -25,6 +25,8 @@ DAYS = "days"
 
 #: Columns that the engine computes on the days with an implied volatility, in the order of their need.
 HISTORY: dict[str, pl.Expr] = {}
+#: How many such days each of them needs.
+HISTORY_DAYS: dict[str, int] = {}
 
 #: Columns of the days beside the bars and the features of chains. `number` counts sessions.
 BENCHMARK, INDEX, NUMBER = "benchmark_close", "volatility_index", "number"
@@ -32,7 +34,6 @@ benchmark_close = pl.col(BENCHMARK)
 volatility_index = pl.col(INDEX)
 
 #: Columns of the three tables.
-CONTRACTS = ("right", "volume", "open_interest", "multiplier", "delta", "gamma")
 EXPIRIES = (
     "days", "forward", "atm_iv", "put_iv_25", "call_iv_25", "delta_call", "delta_put", "gamma", "theta", "vega",
 )  # fmt: skip
@@ -63,7 +64,7 @@ def history(name: str, definition: pl.Expr, days: int) -> pl.Expr:
     recent = pl.when(span <= days - 1 + slack(days)).then(definition)
     if column in SHARED or (column in HISTORY and not HISTORY[column].meta.eq(recent)):
         raise DeclarationError(f"The column `{column}` of the history is defined twice. Rename one.")
-    HISTORY[column] = recent
+    HISTORY[column], HISTORY_DAYS[column] = recent, days
     return pl.col(column)
 
 
@@ -88,12 +89,14 @@ def at_days(volatility: pl.Expr, target: float) -> pl.Expr:
     day_1, day_2 = days.filter(before).last(), days.filter(behind).first()
     iv_1, iv_2 = volatility.filter(before).last(), volatility.filter(behind).first()
     share = pl.when(day_2 > day_1).then((target - day_1) / (day_2 - day_1)).otherwise(0.0)
-    variance = (1.0 - share) * iv_1.pow(2) * day_1 + share * iv_2.pow(2) * day_2
+    variance = (1.0 - share) * iv_1 * iv_1 * day_1 + share * iv_2 * iv_2 * day_2
+    # Polars divides one row and many by a number in two ways, a bit apart; it multiplies them alike.
+    per_day = 1.0 / target
     near_1 = pl.when((target - day_1) <= ALONE * target).then(iv_1)
     near_2 = pl.when((day_2 - target) <= ALONE * target).then(iv_2)
     return (
         pl.when(day_1.is_not_null() & day_2.is_not_null())
-        .then((variance / target).sqrt())
+        .then((variance * per_day).sqrt())
         .otherwise(pl.coalesce(near_1, near_2))
     )
 

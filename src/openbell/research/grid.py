@@ -31,7 +31,12 @@ def lacking_fields(view: View, freq: str = "1d") -> Mapping[str, str]:
     Lacking is a field that under half of the bars hold. Where over 20 % of the bars have open = high = low = close, or
     a high at the same multiple of the close, the ranges are fabricated: open, high and low count as lacking.
     """
-    bars = view.facts("bars").filter(pl.col("freq") == freq)
+    lacking = lacking_columns(view.facts("bars").filter(pl.col("freq") == freq))
+    return {**lacking, **{f"raw_{name}": reason for name, reason in lacking.items()}}
+
+
+def lacking_columns(bars: pl.LazyFrame) -> dict[str, str]:
+    """Of ``open high low volume`` those that `bars` do not really have, each with the reason."""
     single = (pl.col("open") == pl.col("high")) & (pl.col("high") == pl.col("low")) & (pl.col("low") == pl.col("close"))
     multiple = pl.col("high") / pl.col("close")
     fixed = (multiple - multiple.median()).abs() < 1e-4
@@ -46,14 +51,14 @@ def lacking_fields(view: View, freq: str = "1d") -> Mapping[str, str]:
         .collect()
         .row(0, named=True)
     )
-    lacking = {}
+    lacking: dict[str, str] = {}
     for name in _FIELDS:
         if found[name] < FIELD_SHARE * found["rows"]:
             lacking[name] = f"{found[name]:,} of {found['rows']:,} bars have a value of `{name}`"
     for what, most, sentence in _FABRICATIONS:
         if "high" not in lacking and (found[what] or 0.0) > most:
             lacking |= dict.fromkeys(("open", "high", "low"), f"{found[what]:.0%} {sentence}: the ranges are made up")
-    return {**lacking, **{f"raw_{name}": reason for name, reason in lacking.items()}}
+    return lacking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
