@@ -33,9 +33,7 @@ def _ordered(right: np.ndarray, strike: np.ndarray, ratio: np.ndarray, place: np
 
 
 @numba.njit(cache=True, nogil=True)
-def _payoff(
-    right: np.ndarray, strike: np.ndarray, ratio: np.ndarray, place: np.ndarray, n: int, spot: float
-) -> float:
+def _payoff(right: np.ndarray, strike: np.ndarray, ratio: np.ndarray, place: np.ndarray, n: int, spot: float) -> float:
     """Payoff of the legs `place[:n]` at `spot`, added in that order, so that the order they came in leaves no trace."""
     total = 0.0
     for at in range(n):

@@ -40,7 +40,7 @@ def check_structure(structure: str, legs: Legs, premium: float) -> None:
     if structure not in _SHAPES:
         raise unknown("structure", structure, _SHAPES)
     if not math.isfinite(premium):
-        raise BadInput(f"The premium of a {_said(structure)} must be a number of points; was {premium}.")
+        raise BadInput(f"The premium of {_one(structure)} must be a number of points; was {premium}.")
     _check_legs(structure, legs)
     _SHAPES[structure](structure, legs)
     _check_sign(structure, legs, premium)
@@ -56,13 +56,13 @@ def check_premium(legs: Legs, premium: float, called: str = "position") -> None:
     The premium must lie strictly between the least and the most that the legs can pay.
     """
     bare = profile(legs, 0.0)
-    least, most = -bare.max_loss, bare.max_profit
+    least, most = -bare.max_loss + 0.0, bare.max_profit + 0.0
     if least < premium < most:
         return
     if premium >= most and most <= 0:
         raise BadInput(
             f"This {called} pays at most {most:g} points at expiry, so it must bring in a credit of more than "
-            f"{-most:g}; the premium was {_premium(premium)}."
+            f"{abs(most):g}; the premium was {_premium(premium)}."
         )
     if premium >= most:
         raise BadInput(
@@ -71,7 +71,7 @@ def check_premium(legs: Legs, premium: float, called: str = "position") -> None:
         )
     if least < 0:
         raise BadInput(
-            f"This {called} can cost at most {-least:g} points at expiry, so a credit must be below that; "
+            f"This {called} can cost at most {abs(least):g} points at expiry, so a credit must be below that; "
             f"the premium was {_premium(premium)}. No market pays that: is the price one of another unit, or stale?"
         )
     raise BadInput(
@@ -84,6 +84,14 @@ def _said(structure: str) -> str:
     return structure.lower().replace("_", " ")
 
 
+def _one(structure: str) -> str:
+    return f"{'an' if structure[0] in 'AEIO' else 'a'} {_said(structure)}"
+
+
+def _a(structure: str) -> str:
+    return _one(structure)[0].upper() + _one(structure)[1:]
+
+
 def _premium(premium: float) -> str:
     if premium == 0:
         return "0"
@@ -93,16 +101,16 @@ def _premium(premium: float) -> str:
 def _check_legs(structure: str, legs: Legs) -> None:
     """The number, rights and ratios of the legs, for the structures that have only one form."""
     if (legs.right == UNDERLYING).any():
-        raise BadInput(f"A {_said(structure)} consists of options; one leg was the underlying itself.")
+        raise BadInput(f"{_a(structure)} consists of options; one leg was the underlying itself.")
     if structure not in STRUCTURES:
         return
     parts = STRUCTURES[structure]
     if len(legs.right) != len(parts):
-        raise BadInput(f"A {_said(structure)} has {len(parts)} legs; {len(legs.right)} were given.")
+        raise BadInput(f"{_a(structure)} has {len(parts)} legs; {len(legs.right)} were given.")
     wanted = sorted((part.right, part.ratio) for part in parts)
     given = sorted(zip(legs.right.tolist(), legs.ratio.tolist(), strict=True))
     if wanted != given:
-        raise BadInput(f"A {_said(structure)} is {_listed(wanted)}; given were {_listed(given)}.")
+        raise BadInput(f"{_a(structure)} is {_listed(wanted)}; given were {_listed(given)}.")
 
 
 def _listed(legs: list[tuple[int, int]]) -> str:
@@ -118,7 +126,7 @@ def _one_expiry(structure: str, legs: Legs) -> None:
     days = np.unique(legs.expiry)
     if len(days) > 1:
         raise BadInput(
-            f"All legs of a {_said(structure)} expire on one day; these do on {', '.join(str(day) for day in days)}."
+            f"All legs of {_one(structure)} expire on one day; these do on {', '.join(str(day) for day in days)}."
         )
 
 
@@ -176,7 +184,7 @@ def _calendar(structure: str, legs: Legs) -> None:
     near, far = legs.expiry[sold][0], legs.expiry[bought][0]
     if not far > near:
         raise BadInput(
-            f"The bought leg of a {_said(structure)} must expire after the sold one; they expire on {far} and {near}."
+            f"The bought leg of {_one(structure)} must expire after the sold one; they expire on {far} and {near}."
         )
     long_strike, short_strike = float(legs.strike[bought][0]), float(legs.strike[sold][0])
     if structure == names.CALENDAR_SPREAD and long_strike != short_strike:
@@ -216,13 +224,13 @@ def _check_sign(structure: str, legs: Legs, premium: float) -> None:
     """A credit for what is sold and a debit for the rest of the ten; the others are judged by their payoff."""
     if structure in CREDIT and not premium < 0:
         raise BadInput(
-            f"An {_said(structure)} is sold for a credit, so its premium must be below 0; was {_premium(premium)}. "
+            f"{_a(structure)} is sold for a credit, so its premium must be below 0; was {_premium(premium)}. "
             "At these prices there is nothing to earn."
         )
     bought_above = structure == names.DIAGONAL_SPREAD and _strike(legs, CALL, 1) > _strike(legs, CALL, -1)
     if structure in STRUCTURES and structure not in CREDIT and not bought_above and not premium > 0:
         raise BadInput(
-            f"A {_said(structure)} is bought for a debit, so its premium must be above 0; was {_premium(premium)}. "
+            f"{_a(structure)} is bought for a debit, so its premium must be above 0; was {_premium(premium)}. "
             "Are its quotes crossed, or bid and ask exchanged?"
         )
 
