@@ -43,7 +43,7 @@ REASONS: Mapping[int, str] = MappingProxyType(
         NO_CREDIT: "A structure that is sold for a credit gave none after the spread.",
         NO_DEBIT: "A structure that is bought for a debit cost nothing.",
         NO_RISK: "Its largest loss is not above 0, so there is nothing to measure a return on.",
-        NO_PROFIT: "Its largest profit is not above 0 after the spread.",
+        NO_PROFIT: "Its largest profit is not above 0 after the spread and the commission.",
     }
 )
 #: Structures that are sold for a credit; the others are bought.
@@ -102,8 +102,8 @@ class Outcomes:
     ----------
     pnl_usd : after spread and commissions; NaN unless it was closed. premium : points, a debit is positive, NaN where
         it could not be priced.
-    max_loss_usd, max_profit_usd : at entry, before commissions, positive, possibly inf; with several expiries the
-        debit, and the value at the near expiry on a near strike by the surface of the entry.
+    max_loss_usd, max_profit_usd : at entry, the commission of the entry included, positive, possibly inf; with several
+        expiries the debit, and the value at the near expiry on a near strike by the surface of the entry.
     exit : row of the exit, -1 where there is none. held_sessions : from entry to exit, -1.
     reason : int8, a key of `REASONS`. unmarked : sessions without a surface, on which no exit could be judged.
     marks : (p, h) profit if closed at the close `h` sessions after the entry, costs included, the last one the
@@ -224,6 +224,34 @@ def simulate(
         for each in done:
             each.result()
     return _outcomes(log, book)
+
+
+def bounds(
+    surfaces: Surfaces, held: Positions, premium: np.ndarray, costs: Costs | None = None, *, american: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest loss and profit of positions bought or sold at a stated premium, USD, as in `Outcomes`.
+
+    Parameters
+    ----------
+    premium : (p,) points, a debit is positive.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Loss and profit, (p,) each, commissions of the entry included; NaN for what is `refused`.
+    """
+    from openbell.quant.option_paths_kernel import bound
+
+    cost = costs or Costs()
+    loss, profit = np.full(len(held), np.nan), np.full(len(held), np.nan)
+    book = book_of(surfaces, held)
+    bound(market_of(surfaces, american), book, np.array(premium, dtype=np.float64), loss, profit)
+    paid = cost.commission_usd * np.abs(book.ratio).sum(axis=1)
+    had = book.refused == 0
+    return (
+        np.where(had, loss * cost.multiplier + paid, np.nan),
+        np.where(had, profit * cost.multiplier - paid, np.nan),
+    )
 
 
 def _share(value: float | None) -> float:

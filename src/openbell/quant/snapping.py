@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import polars as pl
 
 from openbell.core.errors import BadInput
+from openbell.quant.legs import CALL, PUT
 from openbell.quant.listing import Expiries, nearest_expiry
 from openbell.quant.parameter_grids import Grid
 
@@ -125,6 +128,21 @@ class Chain:
                 raise BadInput(f"`{name}` of a chain must have one entry per contract ({len(self.strike)}).")
         if not self.spot > 0:
             raise BadInput(f"The spot of a chain must be above 0; was {self.spot}.")
+
+    @classmethod
+    def of(cls, quotes: pl.DataFrame, session: dt.date, spot: float) -> Chain:
+        """The chain of `session` in `quotes` (columns of `core.quotes.QUOTES`); a null bid or ask is no quote."""
+        rows = quotes.filter(pl.col("session") == session)
+        return cls(
+            np.datetime64(session, "D"),
+            float(spot),
+            rows["strike"].to_numpy(),
+            rows["expiry"].to_numpy().astype("datetime64[D]"),
+            np.where((rows["right"] == "CALL").to_numpy(), CALL, PUT),
+            rows["bid"].fill_null(0.0).to_numpy(),
+            rows["ask"].fill_null(0.0).to_numpy(),
+            (rows["settlement"] == "AM").fill_null(False).to_numpy(),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
