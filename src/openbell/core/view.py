@@ -108,6 +108,19 @@ class View:
             .collect()
         )
 
+    def chain(self, underlying: str, *, session: dt.date | None = None) -> pl.LazyFrame:
+        """Option quotes on `underlying`: the newest known per contract of each session, or of `session` alone.
+
+        Columns of `core.quotes.QUOTES`, sorted by session, root, expiry, strike and right. A received quote goes before
+        a modelled one, a later moment before an earlier one, a restatement before what it restates.
+        """
+        rows = self.facts("quotes").filter(pl.col("underlying") == underlying)
+        if session is not None:
+            rows = rows.filter(pl.col("session") == session)
+        contract = ["session", "root", "expiry", "strike", "right"]
+        newest = [pl.col("modelled").not_(), pl.col("quote_at"), pl.col("known_at"), pl.col("source")]
+        return rows.sort(*contract, *newest).unique(contract, keep="last", maintain_order=True)
+
     def membership(self, name: str) -> pl.LazyFrame:
         """Events of the universe `name`: ``symbol``, ``session`` (from when on), ``member``, ``known_at``."""
         return (

@@ -15,8 +15,6 @@ from openbell.market.contracts import class_columns, root_of
 
 #: A row as received, and the moment of the contract's last trade, which the gate reads and no table keeps.
 CHAIN: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType({**RECEIVED, "last_trade_at": MOMENT})
-#: A vendor's solver that gives up writes 0 or the number it started from (Yahoo: 0.00001). No option is worth that.
-NO_VOLATILITY = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +26,11 @@ class ChainBatch:
     name : provider and file; the `source` of every row.
     quotes : columns of `CHAIN`, rows in the order of the file.
     notes : sentences for every report on these quotes.
-    vendor_iv_zero : rows whose vendor wrote a volatility of 0; it is null in `quotes`.
     """
 
     name: str
     quotes: pl.DataFrame
     notes: tuple[str, ...] = ()
-    vendor_iv_zero: int = 0
 
     def __post_init__(self) -> None:
         if dict(self.quotes.schema) != dict(CHAIN):
@@ -49,7 +45,7 @@ def chain_batch(name: str, rows: pl.DataFrame, sessions: Sessions, notes: tuple[
     """A batch out of `rows` that hold at least contract, moment and quotes.
 
     What a class implies (settlement, exercise, multiplier, underlying) is filled in from its root; a missing root from
-    the underlying and the expiry. Numbers that are not finite, and a vendor's volatility of 0, become null.
+    the underlying and the expiry. Numbers that are not finite become null.
     """
     rows = rows if "root" in rows.columns else _with_root(rows, sessions)
     facts = class_columns(rows["root"]).drop("adjusted").rename({"underlying": "_underlying"})
@@ -66,10 +62,7 @@ def chain_batch(name: str, rows: pl.DataFrame, sessions: Sessions, notes: tuple[
         for column, kind in CHAIN.items()
         if kind == pl.Float64
     ]
-    quotes = quotes.with_columns(finite)
-    zero = (pl.col("vendor_iv") <= NO_VOLATILITY).fill_null(False)
-    count = int(quotes.select(zero.sum()).item())
-    return ChainBatch(name, quotes.with_columns(pl.when(~zero).then("vendor_iv").alias("vendor_iv")), notes, count)
+    return ChainBatch(name, quotes.with_columns(finite), notes)
 
 
 def _with_root(rows: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
