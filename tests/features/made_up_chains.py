@@ -11,10 +11,6 @@ from openbell.core.quotes import QUOTES
 UTC = dt.UTC
 
 
-def flat(volatility):
-    return lambda k, days: np.full(np.broadcast(k, days).shape, volatility)
-
-
 def chains(sessions, spots, volatilities, *, days=(9, 16, 23, 37, 65, 93, 121), strikes=41, step=0.01, rate=0.03,
            smile=None, underlying="SPX", modelled=True, seed=0, multiplier=100.0):  # fmt: skip
     """Quotes of `core.quotes.QUOTES` at 21:00 UTC of each session, a round grid of strikes around each spot.
@@ -42,7 +38,7 @@ def chains(sessions, spots, volatilities, *, days=(9, 16, 23, 37, 65, 93, 121), 
     shape = np.broadcast(strike, right, years).shape
     counts = (
         rng.poisson(60.0 * np.exp(-40.0 * k**2) * np.ones(shape)),
-        rng.poisson(400.0 * np.exp(-30.0 * k**2) * np.ones(shape)),
+        rng.poisson(400.0 * np.exp(-30.0 * (k - 0.05 * rng.normal(size=(n, 1, 1, 1))) ** 2) * np.ones(shape)),
     )
     at = [dt.datetime(x.year, x.month, x.day, 21, tzinfo=UTC) for x in sessions]
     wide = {
@@ -63,7 +59,7 @@ def chains(sessions, spots, volatilities, *, days=(9, 16, 23, 37, 65, 93, 121), 
         pl.lit(modelled).alias("modelled"), pl.lit("made up").alias("source"),
     )  # fmt: skip
     frame = frame.with_columns(
-        (pl.col("session") + pl.duration(days=pl.col("days"))).alias("expiry"),
+        (pl.col("session") + pl.duration(days=pl.col("days").floor().cast(pl.Int64))).alias("expiry"),
         pl.col("quote_at").alias("known_at"),
         (pl.col("mid") * 0.99).alias("bid"),
         (pl.col("mid") * 1.01).alias("ask"),

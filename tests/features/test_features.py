@@ -1,6 +1,5 @@
 """What every feature must hold: names, documentation, bounds, nulls, no infinity, no future."""
 
-import json
 import math
 
 import numpy as np
@@ -16,15 +15,6 @@ from openbell.research.compute import evaluated
 
 BARS = [each for each in declared().values() if each.reads == "bars"]
 
-#: Of the 84: those of options, of volatility indices and of a benchmark come with their own desks.
-ELSEWHERE = {
-    "iv_atm", "iv_rank", "iv_percentile", "hv_iv_ratio", "spy_return_1d", "vix_level", "vix_change",
-    "put_call_volume_ratio", "put_call_oi_ratio", "total_option_volume", "total_open_interest", "atm_delta_call",
-    "atm_delta_put", "atm_gamma", "atm_theta", "atm_vega", "max_pain_strike", "distance_to_max_pain", "iv_skew",
-    "iv_term_structure", "vix_vs_ma20", "vol_of_vol", "gamma_exposure", "delta_exposure", "unusual_activity",
-    "options_flow_sentiment", "spy_correlation", "spy_return_5d", "smh_vs_spy",
-}  # fmt: skip
-
 BOUNDS = {
     "rsi_14": (0, 100), "rsi_28": (0, 100), "rsi_2": (0, 100), "stochastic_k": (0, 100), "stochastic_d": (0, 100),
     "williams_r": (-100, 0), "mfi": (0, 100), "adx_14": (0, 100), "di_plus_14": (0, 100), "di_minus_14": (0, 100),
@@ -35,9 +25,10 @@ BOUNDS = {
     "obv_trend_20": (-1, 1), "chaikin_money_flow_20": (-1, 1), "close_location": (0, 1), "close_location_20": (0, 1),
     "body_share": (-1, 1), "channel_position_50": (0, 1), "channel_position_252": (0, 1), "position_in_range": (0, 1),
     "days_in_range": (0, 60), "sessions_since_new_high": (0, 60), "breakout_probability": (0, 1),
-    "trend_regime": (0, 4), "volatility_regime": (0, 4), "volume_regime": (0, 2), "combined_state": (0, 74),
+    "trend_regime": (0, 4), "hv_regime": (0, 4), "volume_regime": (0, 2), "hv_combined_state": (0, 74),
     "days_since_regime_change": (0, 60), "crisis_indicator": (0, 1), "recovery_indicator": (0, 1),
-    "vol_expansion": (0, 1), "volatility_trend": (0, 1), "distance_from_high_252": (-1, 0),
+    "vol_expansion": (0, 1), "hv_trend": (0, 1), "position_between_swings": (0, 1), "days_between_swings": (0, 60),
+    "swing_breakout_score": (0, 1), "distance_from_high_252": (-1, 0),
     "information_discreteness_100": (-1, 1),
 }  # fmt: skip
 
@@ -52,21 +43,11 @@ def all_values():
     return pl.concat(parts)
 
 
-def test_the_price_part_of_the_84_is_there(features, root):
-    path = root.parent / "shared" / "spec" / "features_84.json"
-    if not path.exists():
-        pytest.skip("the list of the 84 is not there")
-    wanted = json.loads(path.read_text())
-    assert len(wanted) == 84
-    assert set(wanted) - set(features) == ELSEWHERE
-    assert not ELSEWHERE & set(features)
-
-
 def test_families_and_count(features):
     assert 110 <= sum(each.family != "prices" for each in BARS) <= 140
     assert {each.family for each in features.values()} == {
         "momentum", "trend", "volatility", "volume", "oscillators", "statistics", "ranges", "levels", "prices",
-        "regime", "fundamentals",
+        "regime", "fundamentals", "support_resistance", "chain", "implied", "context",
     }  # fmt: skip
 
 

@@ -116,7 +116,7 @@ def test_volume_features(walk, compute, r):
 def test_regime_bands_by_definition(walk, compute):
     """One definition: each state follows from the columns it is said to follow from."""
     ours = compute(
-        walk, "trend_regime", "volatility_regime", "volume_regime", "combined_state", "adx_14", "di_plus_14",
+        walk, "trend_regime", "hv_regime", "volume_regime", "hv_combined_state", "adx_14", "di_plus_14",
         "di_minus_14", "macd", "hv_rank", "volume_vs_avg", "days_since_regime_change",
     )  # fmt: skip
     for at in range(600, len(walk["close"])):
@@ -129,10 +129,10 @@ def test_regime_bands_by_definition(walk, compute):
             trend = 0 if adx >= 25 and macd < 0 else 1
         assert ours["trend_regime"][at] == trend
         volatility = sum(ours["hv_rank"][at] > edge for edge in (25, 40, 60, 75))
-        assert ours["volatility_regime"][at] == volatility
+        assert ours["hv_regime"][at] == volatility
         relative = ours["volume_vs_avg"][at]
         volume = 0 if relative < 0.8 else 2 if relative > 1.5 else 1
-        assert ours["combined_state"][at] == 15 * trend + 3 * volatility + volume
+        assert ours["hv_combined_state"][at] == 15 * trend + 3 * volatility + volume
     states, since = ours["trend_regime"], ours["days_since_regime_change"]
     for at in range(700, len(states)):
         changed = next((n for n in range(60) if states[at - n] != states[at - n - 1]), 60)
@@ -153,38 +153,60 @@ def nearest_swings(high, close, at):
 
 
 def test_support_and_resistance(walk, compute):
-    """R1 < R2 above the close, S1 > S2 below it, from confirmed swings of 60 sessions only."""
+    """R1 < R2 above the close, S1 > S2 below it, from confirmed swings of 60 sessions, or projected."""
     names = ("resistance_level", "resistance_2", "support_level", "support_2", "distance_to_resistance",
-             "position_in_range", "range_width")  # fmt: skip
+             "distance_to_support", "position_in_range", "range_width", "distance_to_swing_high",
+             "distance_to_swing_low", "swing_range_width", "atr_14")  # fmt: skip
     ours = compute(walk, *names)
+    projected = 0
     for at in range(200, 700, 7):
+        c, step = walk["close"][at], 1 + 2 * ours["atr_14"][at] / walk["close"][at]
         r1, r2 = nearest_swings(walk["high"], walk["close"], at)
-        s1, s2 = nearest_swings(-walk["low"], -walk["close"], at)
+        s1, s2 = (-x for x in nearest_swings(-walk["low"], -walk["close"], at))
+        np.testing.assert_allclose(ours["distance_to_swing_high"][at], r1 / c - 1, rtol=1e-9)
+        np.testing.assert_allclose(ours["distance_to_swing_low"][at], 1 - s1 / c, rtol=1e-9)
+        np.testing.assert_allclose(ours["swing_range_width"][at], (r1 - s1) / c, rtol=1e-9)
+        projected += math.isnan(r1)
+        r1, s1 = (c * step if math.isnan(r1) else r1), (c / step if math.isnan(s1) else s1)
+        r2, s2 = (r1 * step if math.isnan(r2) else r2), (s1 / step if math.isnan(s2) else s2)
         got = [ours[name][at] for name in names[:4]]
-        np.testing.assert_allclose(got, [r1, r2, -s1, -s2], rtol=1e-12)
-        np.testing.assert_allclose(ours["distance_to_resistance"][at], r1 / walk["close"][at] - 1, rtol=1e-9)
-        np.testing.assert_allclose(ours["range_width"][at], (r1 + s1) / walk["close"][at], rtol=1e-9)
+        np.testing.assert_allclose(got, [r1, r2, s1, s2], rtol=1e-12)
+        assert 0 < got[3] < got[2] < c < got[0] < got[1]
+        told = [ours[name][at] for name in names[4:8]]
+        np.testing.assert_allclose(
+            told, [r1 / c - 1, 1 - s1 / c, (c - s1) / (r1 - s1), (r1 - s1) / c], rtol=1e-9, atol=1e-12
+        )
+    assert projected > 3, "a price above all its swings has a level too"
 
 
-def test_days_in_range_counts_closes_between_yesterdays_levels(walk, compute):
-    ours = compute(walk, "days_in_range", "resistance_level", "support_level")
-    c, top, bottom = walk["close"], ours["resistance_level"], ours["support_level"]
+@pytest.mark.parametrize("projected", [True, False])
+def test_days_in_range_counts_closes_between_yesterdays_levels(walk, compute, projected):
+    name = "days_in_range" if projected else "days_between_swings"
+    ours = compute(walk, name, "resistance_level", "support_level", "distance_to_swing_high", "distance_to_swing_low")
+    c, top, bottom = walk["close"], ours["resistance_level"].copy(), ours["support_level"].copy()
+    if not projected:
+        top[np.isnan(ours["distance_to_swing_high"])] = np.nan
+        bottom[np.isnan(ours["distance_to_swing_low"])] = np.nan
     inside = np.r_[False, (c[1:] <= top[:-1]) & (c[1:] >= bottom[:-1])]
     for at in range(300, 800):
         run = next((n for n in range(60) if not inside[at - n]), 60)
-        assert ours["days_in_range"][at] == run
+        assert ours[name][at] == run
 
 
 def test_breakout_probability_rises_towards_an_edge(walk, compute):
     """The original's edge factor was inverted: in the middle of the range it must be lowest, all else equal."""
-    ours = compute(walk, "breakout_probability", "position_in_range", "adx_14", "hv_20d", "hv_100d")
-    p = ours["breakout_probability"]
-    z = (
-        -2 + 2 * np.abs(2 * ours["position_in_range"] - 1)
-        + np.clip(ours["hv_20d"] / ours["hv_100d"] - 1, -1, 1) + (ours["adx_14"] - 20) / 20
-    )  # fmt: skip
-    np.testing.assert_allclose(p[600:], (1 / (1 + np.exp(-z)))[600:], rtol=1e-9)
-    assert ((p[600:] > 0) & (p[600:] < 1))[np.isfinite(p[600:])].all()
+    for name, place in (
+        ("breakout_probability", "position_in_range"), ("swing_breakout_score", "position_between_swings"),
+    ):  # fmt: skip
+        ours = compute(walk, name, place, "adx_14", "hv_20d", "hv_100d")
+        p = ours[name]
+        z = (
+            -2 + 2 * np.abs(2 * ours[place] - 1)
+            + np.clip(ours["hv_20d"] / ours["hv_100d"] - 1, -1, 1) + (ours["adx_14"] - 20) / 20
+        )  # fmt: skip
+        np.testing.assert_allclose(p[600:], (1 / (1 + np.exp(-z)))[600:], rtol=1e-9)
+        assert ((p[600:] > 0) & (p[600:] < 1))[np.isfinite(p[600:])].all()
+    assert np.isnan(p[600:]).any(), "the swings alone have no edge on some days"
 
 
 def test_sessions_since_new_high(walk, compute):

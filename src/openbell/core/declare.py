@@ -428,7 +428,7 @@ def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
             if kind is Feature and thing.name in STAGE_TWO_OUTPUTS:
                 raise DeclarationError(
                     f"The feature `{thing.name}` ({thing.module}) is named as an output of stage 2, which is made "
-                    "after the model has chosen. Stage 1 must not see it: remove it, or rename it if it is something else."
+                    "after the model has chosen. Stage 1 must not see it: remove or rename it."
                 )
             things[thing.name] = thing
     return things

@@ -110,11 +110,11 @@ RANGES: Mapping[str, Range] = MappingProxyType(
     }
 )  # fmt: skip
 
-#: Features with few values, which may rightly keep one of them for months.
-DISCRETE = frozenset(
+#: Features that move in steps, flags, regimes and levels, which may rightly keep one value for months.
+STEPWISE = frozenset(
     {
         "sma_alignment", "volatility_trend", "unusual_activity", "trend_regime", "volatility_regime", "volume_regime",
-        "combined_state", "max_pain_strike",
+        "combined_state", "max_pain_strike", "resistance_level", "resistance_2", "support_level", "support_2",
     }
 )  # fmt: skip
 #: Counters of sessions: they stand at 0 or at their cap for long, and nowhere else.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -40,7 +40,7 @@ class OptionInputs:
         kept = pl.col("session").is_between(first, last)
         frames = (self.bars, self.benchmark, self.volatility_index, self.quotes)
         bars, benchmark, index, quotes = (each.filter(kept) for each in frames)
-        return OptionInputs(self.underlying, bars, benchmark, index, quotes, self.sessions)
+        return replace(self, bars=bars, benchmark=benchmark, volatility_index=index, quotes=quotes)
 
     def values(self, features: Sequence[Feature], last: dt.date | None = None) -> pl.DataFrame:
         """The 84 from the rows that are there, at the session `last` alone where it is given."""

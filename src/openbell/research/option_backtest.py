@@ -22,11 +22,11 @@ from openbell.core.errors import BadInput
 from openbell.quant.option_account import OPEN
 from openbell.quant.option_paths import Costs, Exits
 from openbell.quant.performance import Performance, performance
-from openbell.research.option_orders import REFUSALS, Decide, NoTrade, Proposal, Rules, decisions
+from openbell.research.option_orders import REFUSALS, Decide, Entry, NoTrade, Rules, decisions
 from openbell.research.option_quotes import Quotes, Spots
 from openbell.research.option_steps import DAILY, NOTES, REFUSED, Steps
 
-__all__ = ["Decide", "NoTrade", "OptionBacktest", "Proposal", "Rules", "decisions", "option_backtest"]
+__all__ = ["Decide", "Entry", "NoTrade", "OptionBacktest", "Rules", "decisions", "option_backtest"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from openbell.quant.feature_groups import COUNTERS, DISCRETE, EIGHTY_FOUR, RANGES
+from openbell.quant.feature_groups import COUNTERS, EIGHTY_FOUR, RANGES, STEPWISE
 from openbell.research.sanity import CONSTANT_SESSIONS
 
 
 def constant_features(frame: pl.DataFrame, *, sessions: int = CONSTANT_SESSIONS) -> pl.DataFrame:
     """Features that hold one value for more than `sessions` sessions on end: placeholders, not measurements.
 
-    Nulls end a run and are none. Flags and regimes may rightly keep a value for months and are not told; a counter of
-    sessions is told where it stands anywhere but at 0 or its cap. `frame` has ``session`` and any of the 84, in order.
+    Nulls end a run and are none. Flags, regimes and levels may rightly keep a value for months and are not told; a
+    counter of sessions is told where it stands anywhere but at 0 or its cap. `frame` is sorted by ``session``.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def constant_features(frame: pl.DataFrame, *, sessions: int = CONSTANT_SESSIONS)
     parts = [
         _longest_run(frame, name).filter(pl.col("sessions") > sessions).select(list(empty))
         for name in frame.columns
-        if name in EIGHTY_FOUR and name not in DISCRETE
+        if name in EIGHTY_FOUR and name not in STEPWISE
     ]
     found = pl.concat([pl.DataFrame(schema=empty), *parts]).sort(["sessions", "feature"], descending=[True, False])
     sentence = pl.format(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openbell.core.errors import BadInput, unknown
+from openbell.core.types import Settlement, Structure
 from openbell.quant.legs import Legs
 from openbell.quant.payoffs import profiles
 
@@ -32,7 +33,7 @@ CLOSED, HELD = "CLOSE", "HOLD"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
+class Entry:
     """A structure to be entered at the close of the session it was decided for.
 
     Attributes
@@ -48,6 +49,12 @@ class Proposal:
     contracts: int | None = None
     why: str = ""
 
+    @classmethod
+    def of(cls, name: str, structure: Structure, contracts: int | None = None, why: str = "") -> Entry:
+        """The entry of typed instruments; each says for itself when it settles."""
+        morning = np.array([leg.instrument.settlement is Settlement.AM for leg in structure.legs])
+        return cls(name, Legs.of(structure), morning, contracts, why)
+
 
 @dataclass(frozen=True, slots=True)
 class NoTrade:
@@ -57,7 +64,7 @@ class NoTrade:
 
 
 #: The proposal for the session in the place `row`, from what was known at the close before it.
-Decide = Callable[[int], Proposal | NoTrade | None]
+Decide = Callable[[int], Entry | NoTrade | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,6 @@ def maximum_loss(legs: Legs, premium: float) -> float:
     return float(found.max_loss[0])
 
 
-def decisions(by_row: Mapping[int, Proposal | NoTrade]) -> Decide:
+def decisions(by_row: Mapping[int, Entry | NoTrade]) -> Decide:
     """Decisions that were made beforehand, by the place of their session."""
     return by_row.get

@@ -13,6 +13,7 @@ from openbell.quant.intervals import MINIMUM_BLOCKS as BOOTSTRAP_BLOCKS
 from openbell.quant.intervals import Estimate, estimate, mean_block
 from openbell.quant.reliability import scores
 from openbell.quant.significance import SuperiorSet, stepm
+from openbell.research.counterfactuals import utility as growth
 from openbell.research.option_walk import CONSTANT, Walk
 from openbell.research.stage_one import Outcomes
 
@@ -71,11 +72,6 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     found = binomtest(hits, n).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
-
-
-def growth(returns: np.ndarray, risk_fraction: float) -> np.ndarray:
-    """``log(1 + f r) / f``: growth of the account per unit of risk, of results per unit of maximum loss."""
-    return np.asarray(np.log1p(risk_fraction * np.maximum(returns, -1.0 / risk_fraction + 1e-9)) / risk_fraction)
 
 
 def chosen(name: str, kind: str, choice: np.ndarray, realised: np.ndarray, held: np.ndarray, f: float) -> Strategy:

@@ -15,12 +15,12 @@ import polars as pl
 from openbell.core.errors import BadInput, DataMissing
 from openbell.quant.assignment import NOT_ASSIGNED, early_assignments, exercised_at_expiry
 from openbell.quant.legs import Legs
-from openbell.quant.margin import requirement
+from openbell.quant.margin import MINIMUM_SHARE, requirement
 from openbell.quant.option_account import ASSIGNED, EXPIRED, STOP, TARGET, TIME, Contracts, OptionAccount, Position
 from openbell.quant.option_paths import CREDITS, Costs, Exits
 from openbell.quant.structures import STRUCTURES
 from openbell.research import option_orders as orders
-from openbell.research.option_orders import Decide, NoTrade, Proposal, Rules, fill_prices, maximum_loss
+from openbell.research.option_orders import Decide, Entry, NoTrade, Rules, fill_prices, maximum_loss
 from openbell.research.option_quotes import GREEKS, VEGA, Quoted, Quotes, Spots
 
 DAILY: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -55,7 +55,7 @@ _NOTHING = Quoted(np.empty(0), np.empty(0), np.empty(0), np.empty(0, dtype=bool)
 class _Order:
     """A proposal with its size, its contracts and the place of each one's expiry."""
 
-    proposal: Proposal
+    proposal: Entry
     count: int
     contracts: Contracts
     expiry_row: np.ndarray
@@ -80,6 +80,7 @@ class Steps:
     daily: list[tuple[object, ...]] = field(default_factory=list)
     refused: list[tuple[object, ...]] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
+    _constant_usd: dict[tuple[int, int, int], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.account = OptionAccount(self.rules.capital_usd, self.costs.multiplier)
@@ -112,7 +113,7 @@ class Steps:
     def _refuse(self, row: int, structure: str | None, kind: str, why: str) -> None:
         self.refused.append((row, structure, kind, why))
 
-    def _order(self, row: int, proposal: Proposal | NoTrade | None) -> _Order | None:
+    def _order(self, row: int, proposal: Entry | NoTrade | None) -> _Order | None:
         """The proposal as an order, or None with the reason on record."""
         if proposal is None:
             return None
@@ -129,7 +130,7 @@ class Steps:
             return None
         return order if proposal.contracts is not None else self._sized(row, order)
 
-    def _contracts(self, proposal: Proposal) -> _Order:
+    def _contracts(self, proposal: Entry) -> _Order:
         legs = proposal.legs
         options = legs.options
         morning = np.broadcast_to(np.asarray(proposal.morning, dtype=bool), legs.right.shape)
@@ -395,7 +396,14 @@ class Steps:
         lots, total = self.account.lots, 0.0
         for position in self.account.open_positions:
             held = lots[lots["position"] == position.key]
-            total += self._held_usd(Contracts.of(held), held["quantity"], held["mark"], position.shares, close)
+            key = (position.key, len(held), position.shares)
+            if (known := self._constant_usd.get(key)) is not None and _is_covered(held, close):
+                total += known
+                continue
+            asked = self._held_usd(Contracts.of(held), held["quantity"], held["mark"], position.shares, close)
+            if not position.shares and _is_covered(held, close):
+                self._constant_usd[key] = asked
+            total += asked
         return total
 
     def record(self, row: int, interest: float) -> None:
@@ -414,6 +422,27 @@ class Steps:
                 theta, vega / 100.0, int((lots["quoted"] < row).sum()), int(lots["modelled"].sum()), deficit,
             )
         )  # fmt: skip
+
+
+def _is_covered(lots: np.ndarray, close: float) -> bool:
+    """Whether every sold option is so narrowly covered that no price can move the requirement.
+
+    A naked one asks for a tenth of the underlying (or strike) at the least: where all pairs of strikes together span
+    less than that, the cover is always the cheaper choice, and what it asks for is a matter of strikes alone.
+    """
+    right, strike, quantity = lots["right"], lots["strike"], lots["quantity"]
+    sold, bought = quantity < 0, quantity > 0
+    if not sold.any():
+        return True
+    if not bought.any() or lots["expiry"][bought].min() < lots["expiry"][sold].max():
+        return False
+    units, span = np.abs(quantity) // np.gcd.reduce(quantity), 0.0
+    for each in np.unique(right[sold]):
+        of = right == each
+        if quantity[of].sum() < 0:
+            return False
+        span += float(np.ptp(strike[of])) * float(units[of & sold].sum())
+    return span < MINIMUM_SHARE * min(close, float(strike.min()))
 
 
 def _unfilled(order: _Order, quoted: Quoted) -> tuple[str, str] | None:
