@@ -11,7 +11,7 @@ from openbell.quant.reach import lookback
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLES = {
-    "features": "What a model may know: causal expressions over the bars of one symbol, up to the session before.",
+    "features": "What a model may know: causal expressions over the days of one symbol, or over one option chain.",
     "labels": "What a model should foresee: expressions that look forward, with a `known_at` the engine derives.",
     "models": "What learns: estimators on the scikit-learn contract, saved in safe formats.",
     "desks": "What decides.",
@@ -47,10 +47,9 @@ def _family(name: str, things: list[Declaration]) -> list[str]:
     lines = ["", f"## {name}", ""]
     first = things[0]
     if isinstance(first, Feature):
-        rows = [
-            (f"`{each.name}`", lookback(each), each.unit, each.summary) for each in things if isinstance(each, Feature)
-        ]
-        lines += _table(("feature", "look-back, sessions", "unit", "definition"), rows)
+        features = [each for each in things if isinstance(each, Feature)]
+        rows = [(f"`{each.name}`", each.reads, lookback(each), each.unit, each.summary) for each in features]
+        lines += _table(("feature", "reads", "look-back, sessions", "unit", "definition"), rows)
     elif isinstance(first, Label):
         labels = [each for each in things if isinstance(each, Label)]
         rows = [(f"`{each.name}`", each.horizon_sessions, each.unit, each.summary) for each in labels]
