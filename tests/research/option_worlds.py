@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from openbell.quant.legs import Legs
+from openbell.quant.surfaces import Surfaces
 from openbell.research.option_quotes import Spots
 
 
@@ -43,3 +44,22 @@ def legs(*rows):
         np.array([row[2] for row in rows], dtype=np.int64),
         np.array([row[3] for row in rows], dtype="datetime64[D]"),
     )
+
+
+#: Of the spread model: at the money about a tenth of a point on an index of 1,000, at least a cent.
+SPREAD = np.array([-6.5, 0.5, 0.0, 0.0, -7.0, 1.0, 0.01, 0.02, 3.0])
+
+
+def modelled(n=60, *, seed=0, start="2023-01-02", spot=1000.0, volatility=0.2, ahead=90):
+    """Surfaces of `n` weekdays of a random walk, and the calendar that goes on after them."""
+    rng = np.random.default_rng(seed)
+    days = np.arange(np.datetime64(start), np.datetime64(start) + 2 * (n + ahead))
+    calendar = days[np.is_busday(days)][: n + ahead]
+    close = spot * np.exp(np.cumsum(rng.normal(0.0, volatility / np.sqrt(252), n)))
+    short = (volatility * rng.uniform(0.8, 1.2, n)) ** 2
+    parameters = np.column_stack([short, np.full(n, volatility**2), *(np.full(n, x) for x in (3.0, -0.6, 0.9, 0.4))])
+    surfaces = Surfaces(
+        calendar[:n], close, close * np.exp(rng.normal(0.0, 0.004, n)), np.full(n, 0.03), np.full(n, 0.015),
+        parameters, SPREAD, np.full(n, 5.0), np.ones(n, dtype=bool),
+    )  # fmt: skip
+    return surfaces, calendar

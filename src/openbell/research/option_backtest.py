@@ -43,7 +43,8 @@ class OptionBacktest:
         ``stale_marks`` and ``modelled_marks`` (contracts), ``deficit_usd`` (margin that the account did not cover).
     trades : a row per fill, expiry, settlement, assignment, exercise, delivery, share trade and dividend;
         ``quantity`` is the signed change of contracts or shares, ``cash_usd`` the change of the cash, fees included.
-    positions : a row per structure entered; ``pnl_usd`` includes all costs, and marks while it is ``OPEN``.
+    positions : a row per structure entered; ``pnl_usd`` includes all costs, and marks while it is ``OPEN``;
+        ``max_loss_usd`` includes the costs of the entry, ``premium_usd`` (above 0 paid) does not.
     refusals : ``session``, ``structure``, ``kind``, ``why`` of every proposal that became no position.
     counts : refusals by kind, and what else was counted. notes : the counts in sentences.
     """

@@ -171,6 +171,7 @@ class Steps:
             return None
         spot, multiplier = float(self.spots.close[row - 1]), self.costs.multiplier
         loss = maximum_loss(legs, float(order.ratio @ prices) + order.shares / multiplier * spot) * multiplier
+        loss += self.costs.commission_usd * float(np.abs(order.ratio).sum())
         budget = self.rules.risk_fraction * self.account.equity_usd(spot)
         if not 0 < loss < np.inf:
             why = "can lose without limit" if loss > 0 else "could not lose at its quotes, so the quotes are wrong"
@@ -325,7 +326,7 @@ class Steps:
             why = f"The account would be {-free:.2f} USD short of cash and margin with {order.count} contract(s)."
             self._refuse(row, name, orders.MARGIN, why)
             return
-        loss = maximum_loss(order.proposal.legs, premium) * multiplier * order.count
+        loss = maximum_loss(order.proposal.legs, premium) * multiplier * order.count + fees
         if order.proposal.contracts is None and loss > self.rules.risk_fraction * account.equity_usd(close):
             self.counted[EXCEEDED] += 1
         key, why = len(account.positions), order.proposal.why
