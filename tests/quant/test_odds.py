@@ -13,7 +13,7 @@ from openbell.quant.legs import CALL, PUT, Legs
 from openbell.quant.odds import Lognormal, expected_value, odds, probability_of_profit, probability_of_touch
 from openbell.quant.payoffs import profile, profile_by_valuation
 from openbell.quant.svi import Svi
-from openbell.quant.touch import COUNTED, MATCHED_REFLECTION, REFLECTION, TWICE_THE_TAIL
+from openbell.quant.touch import BLENDED, COUNTED, OF_THE_OPTION, REFLECTION, TWICE_THE_TAIL
 from openbell.quant.valuation import far_value
 
 FORWARD, DEVIATION = 4510.0, 0.07
@@ -222,7 +222,7 @@ def test_touch_under_a_smile_is_matched_bounded_and_right_for_a_flat_one() -> No
         exact = probability_of_touch(level, 4500.0, BLACK)
         guessed = probability_of_touch(level, 4500.0, Flat())
         assert guessed.probability == pytest.approx(exact.probability, abs=1e-10)
-        assert guessed.method == MATCHED_REFLECTION
+        assert guessed.method == BLENDED
     chances = [probability_of_touch(level, 4500.0, SMILE).probability for level in (4550.0, 4600.0, 4700.0, 4900.0)]
     assert chances == sorted(chances, reverse=True)
     below = probability_of_touch(4200.0, 4500.0, SMILE)
@@ -231,7 +231,7 @@ def test_touch_under_a_smile_is_matched_bounded_and_right_for_a_flat_one() -> No
     assert probability_of_touch(4500.0, 4500.0, SMILE).probability == 1.0
 
 
-def test_a_tail_too_fat_for_any_lognormal_is_doubled_and_said() -> None:
+def test_a_tail_too_fat_for_any_lognormal_is_said() -> None:
     """35 % at 13 % up and the rest at 7 % down: no lognormal with that mean ends beyond 112 as often."""
 
     class Jump:
@@ -248,11 +248,46 @@ def test_a_tail_too_fat_for_any_lognormal_is_doubled_and_said() -> None:
             return 0.65 * 93.0 * (np.asarray(x) > 93.0) + 0.35 * 113.0 * (np.asarray(x) > 113.0)
 
     found = probability_of_touch(112.0, 100.0, Jump())
-    assert found.method == TWICE_THE_TAIL
+    assert found.method == OF_THE_OPTION
     assert found.low == pytest.approx(0.35)
     # A martingale at 112 that ends at 113 or 93 ends at 113 in 19 of 20 cases, so it was at 112 in 35 * 20 / 19 %.
     assert found.high == pytest.approx(0.35 * 20 / 19, abs=2e-3)
-    assert found.probability == found.high  # twice 35 % is more than can be
+    assert found.low <= found.probability <= found.high
+    beyond_all = probability_of_touch(120.0, 100.0, Jump())
+    assert (beyond_all.probability, beyond_all.method) == (0.0, TWICE_THE_TAIL)
+
+
+def test_touch_of_a_skewed_model_lies_near_its_paths() -> None:
+    """Paths whose volatility falls as they rise: the answer from their last prices alone is near what they touched."""
+    rng, n, steps = np.random.default_rng(2), 12_000, 150
+    dt, x, v = 30 / 365 / steps, np.zeros(12_000), np.full(12_000, 0.03)
+    low, high = np.zeros(n), np.zeros(n)
+    for _ in range(steps):
+        z = rng.standard_normal((2, n))
+        x += -v / 2 * dt + np.sqrt(v * dt) * z[0]
+        v = np.maximum(v + 3 * (0.05 - v) * dt + 1.2 * np.sqrt(v * dt) * (-0.75 * z[0] + 0.6614 * z[1]), 0.0)
+        np.minimum(low, x, out=low)
+        np.maximum(high, x, out=high)
+    unseen = 0.5826 * (0.03 * dt) ** 0.5  # between the steps
+    ends = np.sort(100 * np.exp(x))
+    total = np.concatenate([[0.0], np.cumsum(ends)])
+
+    class Ends:
+        forward = float(ends.mean())
+
+        @staticmethod
+        def cdf(at):
+            return np.searchsorted(ends, at) / n
+
+        @staticmethod
+        def partial_expectation(at):
+            return total[np.searchsorted(ends, at)] / n
+
+    for level in (88.0, 94.0, 97.0, 99.5, 100.5, 103.0, 106.0):
+        reached = high + unseen >= np.log(level / 100) if level > 100 else low - unseen <= np.log(level / 100)
+        found = probability_of_touch(level, 100.0, Ends())
+        assert found.probability == pytest.approx(reached.mean(), abs=0.07)
+        assert found.low <= found.probability <= found.high
 
 
 def test_touch_counted_over_past_windows() -> None:

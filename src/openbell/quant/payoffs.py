@@ -223,7 +223,13 @@ def _many(
 
 
 def profile_by_valuation(
-    legs: Legs, premium: float, value_far: FarValue, *, highest: float | None = None, tolerance: float | None = None
+    legs: Legs,
+    premium: float,
+    value_far: FarValue,
+    *,
+    years: np.ndarray | None = None,
+    highest: float | None = None,
+    tolerance: float | None = None,
 ) -> Profile:
     """Profit at the near expiry of a position with several: the near options settle, the far ones are valued.
 
@@ -240,6 +246,7 @@ def profile_by_valuation(
     premium : paid, points per unit, below 0 for a credit.
     value_far : value of one option at the near expiry: spots (m,), right, strike, years left -> (m,) points; it must
         be finite from a spot of 0 on, and convex in it (every arbitrage-free value is).
+    years : (n,) each leg has to live from now, where moments are known; by default expiries are calendar days apart.
     highest : end of the search, by default twice the largest strike. tolerance : points, by default 1e-7 of the
         largest strike.
 
@@ -263,8 +270,8 @@ def profile_by_valuation(
     if not end > top:
         raise BadInput(f"`highest` must lie above the largest strike {top:g}; was {end:g}.")
     near, left = position.take(~far) if not far.all() else None, position.take(far)
-    years = (left.expiry - near_day).astype(np.float64) / 365.0
-    terms = [(float(r), float(k), float(t)) for r, k, t in zip(left.right, left.strike, years, strict=True)]
+    apart = _years_apart(legs, years, near_day)
+    terms = [(float(r), float(k), apart[day]) for r, k, day in zip(left.right, left.strike, left.expiry, strict=True)]
 
     def far_values(spots: np.ndarray) -> np.ndarray:
         return _finite(np.stack([value_far(spots, *term) for term in terms]), spots)
@@ -281,6 +288,17 @@ def profile_by_valuation(
     found = _profile(paid, nodes, values, np.append(steps, 0.0), net, 0.0)
     roots = _polished(profit, nodes, found.breakevens)
     return replace(found, slope=float(steps[-1]), breakevens=roots, error=error, highest=end)
+
+
+def _years_apart(legs: Legs, years: np.ndarray | None, near_day: np.datetime64) -> dict[np.datetime64, float]:
+    """Years from the near expiry to each expiry."""
+    days, first = np.unique(legs.expiry[legs.options], return_index=True)
+    if years is None:
+        after = (days - near_day).astype(np.float64) / 365.0
+    else:
+        after = np.asarray(years, dtype=np.float64)[legs.options][first]
+        after = after - after[0]
+    return dict(zip(days, after.tolist(), strict=True))
 
 
 def _finite(values: np.ndarray, spots: np.ndarray) -> np.ndarray:
