@@ -149,7 +149,9 @@ def expiries(sessions: np.ndarray | Sequence[object], which: Programme | str = "
     chosen = _programme(which)
     nominal = np.arange(days[0], days[-1] + 1)
     weekday = (nominal.astype(np.int64) + 3) % 7
-    kinds = [_weekly(nominal, weekday, chosen), *_monthly(nominal, weekday, chosen), *_ends(days, chosen)]
+    third = (weekday == FRIDAY) & (np.abs(_day_of_month(nominal) - 18) <= 3)
+    weekly = _weekly(nominal[~third], weekday[~third], chosen)
+    kinds = [weekly, *_monthly(nominal[third], chosen), *_ends(days, chosen)]
     dates = np.concatenate([each[0] for each in kinds])
     since = np.concatenate([each[1] for each in kinds])
     am = np.concatenate([np.full(len(each[0]), each[2]) for each in kinds])
@@ -177,9 +179,11 @@ def _weekly(nominal: np.ndarray, weekday: np.ndarray, chosen: Programme) -> _Kin
     return np.concatenate(dates), np.concatenate(since), False
 
 
-def _monthly(nominal: np.ndarray, weekday: np.ndarray, chosen: Programme) -> list[_Kind]:
-    number = (nominal - nominal.astype("datetime64[M]")).astype(np.int64) + 1
-    these = nominal[(weekday == FRIDAY) & (number >= 15) & (number <= 21)]
+def _day_of_month(days: np.ndarray) -> np.ndarray:
+    return np.asarray((days - days.astype("datetime64[M]")).astype(np.int64) + 1)
+
+
+def _monthly(these: np.ndarray, chosen: Programme) -> list[_Kind]:
     since = these - chosen.monthly_days
     if not chosen.am_monthly:
         return [(these, since, False)]
