@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.research.option_worlds import day, legs, modelled, spots, table
 
 from openbell.core.errors import BadInput, DataMissing
+from openbell.core.types import Instrument, Kind, Leg, Right, Settlement, Structure
 from openbell.quant.margin import requirement
 from openbell.quant.option_account import Contracts
 from openbell.quant.option_paths import NAMES, Costs, Exits, simulate
@@ -108,6 +109,29 @@ def test_what_is_left_after_an_assignment_can_be_kept():
     )  # fmt: skip
     assert found.positions["reason"].to_list() == ["OPEN"]
     assert cents(found.daily, "options_usd")[-1] == -20.00  # two puts at a mid of 0.10
+
+
+def test_an_american_index_option_is_assigned_in_cash():
+    """A put 20.00 in the money that holds 0.00 of time value: 20.00 x 100 are owed, and a commission."""
+    world = spots([(f"2024-03-0{each}", 80.0, 80.0, 80.0) for each in (4, 5, 6)], rate=0.05, calendar=["2024-03-15"])
+    quotes = table([(f"2024-03-0{each}", "2024-03-15", 100, "PUT", 19.9, 20.1) for each in (4, 5, 6)])
+    sold = {1: Entry("SHORT_PUT", legs((PUT, 100, -1, "2024-03-15")), contracts=1)}
+    found = run(sold, quotes, world, rules=Rules(american=True), exits=NEVER)
+    assert found.trades["event"].to_list() == ["FILL", "ASSIGNMENT"]
+    assert cents(found.trades, "cash_usd") == [1989.35, -2000.65]
+    assert found.positions["reason"].to_list() == ["ASSIGNED"]
+    assert run(sold, quotes, world, exits=NEVER).positions["reason"].to_list() == ["OPEN"]
+
+
+def test_contracts_that_are_typed_say_when_they_settle():
+    terms = {"underlying": "SPX", "strike": 5150.0, "expiry": day("2024-03-15")}
+    call, put = (
+        Instrument(key, Kind.OPTION, right=right, settlement=settlement, **terms)
+        for key, right, settlement in (("C", Right.CALL, Settlement.AM), ("P", Right.PUT, Settlement.PM))
+    )
+    entry = Entry.of("X", Structure((Leg(call, 1), Leg(put, -2))), contracts=3)
+    assert entry.morning.tolist() == [True, False]
+    assert entry.legs.ratio.tolist() == [1, -2]
 
 
 def calendar_world(near_close):
@@ -540,11 +564,7 @@ EXITS = (Exits(), NEVER, Exits(0.25, 0.4, 0.6, 0.3), Exits(exit_days_before_expi
 def test_one_position_makes_what_the_simulator_says(structure):
     """Oracle: `option_paths.simulate`, compiled and written by others, to the cent; exits, AM and PM, two spreads."""
     surfaces, calendar = modelled(48, seed=3)
-    quotes, world, rng = (
-        SurfaceQuotes(surfaces, calendar=calendar),
-        Spots.of(surfaces, calendar=calendar),
-        _rng(structure),
-    )
+    world, rng = Spots.of(surfaces, calendar=calendar), _rng(structure)
     for exits in EXITS:
         entry, fraction = int(rng.integers(2, 8)), float(rng.choice([1.0, 0.5]))
         costs = Costs(spread_fraction=fraction)
@@ -559,7 +579,8 @@ def test_one_position_makes_what_the_simulator_says(structure):
             (part.right, at[part.strike], part.ratio, str(calendar[row]))
             for part, row in zip(STRUCTURES[structure], rows, strict=True)
         ]
-        morning = bool(rng.integers(2))
+        morning, american = bool(rng.integers(2)), bool(rng.integers(2))
+        quotes = SurfaceQuotes(surfaces, american, calendar)
         found = option_backtest(
             decisions({entry: Entry(structure, legs(*parts), morning=morning, contracts=1)}), quotes, world,
             exits=exits, costs=costs,
@@ -569,7 +590,7 @@ def test_one_position_makes_what_the_simulator_says(structure):
             np.array([entry]), strike.astype(float), right, ratio, rows[None], calendar[rows][None],
             np.full((1, len(parts)), morning),
         )  # fmt: skip
-        expected = simulate(surfaces, held, exits, costs)
+        expected = simulate(surfaces, held, exits, costs, american=american)
         assert expected.reason[0] > 0, NAMES[int(expected.reason[0])]
         position = found.positions.row(0, named=True)
         assert position["pnl_usd"] == pytest.approx(expected.pnl_usd[0], abs=0.005)
@@ -636,6 +657,10 @@ def test_an_american_value_is_never_under_its_intrinsic_one():
     assert SurfaceQuotes(surfaces, calendar=calendar).quote(1, deep).mid[0] < 1500 - surfaces.spot[1]
     american = SurfaceQuotes(surfaces, american=True, calendar=calendar).quote(1, deep)
     assert american.mid[0] == pytest.approx(1500 - surfaces.spot[1])
+    clocked = dataclasses.replace(surfaces, displacement=0.0, clock=np.arange(len(calendar)) * 1e-4)
+    late = Contracts(deep.right, deep.strike, calendar[[-1]] + 7, deep.morning)
+    assert np.isnan(SurfaceQuotes(clocked, calendar=calendar).quote(1, late).mid[0])
+    assert np.isfinite(SurfaceQuotes(clocked, calendar=calendar).quote(1, deep).mid[0])
     after = Contracts(deep.right, deep.strike, calendar[[0]], deep.morning)
     assert np.isnan(SurfaceQuotes(surfaces, calendar=calendar).quote(1, after).mid[0])
 

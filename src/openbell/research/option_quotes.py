@@ -10,7 +10,7 @@ import polars as pl
 
 from openbell.core.errors import BadInput
 from openbell.quant.option_account import Contracts
-from openbell.quant.surface_values import surface_greeks, surface_values
+from openbell.quant.surface_values import SurfaceValues, surface_greeks, surface_values
 from openbell.quant.surfaces import Surfaces
 
 #: Columns of `Quoted.greeks`.
@@ -204,7 +204,7 @@ class SurfaceQuotes:
     """Quotes of modelled surfaces: value less and plus the modelled half-spread, for every contract that is asked for.
 
     `american` holds no value under the intrinsic one, as `option_paths.simulate` does. `calendar` as in
-    `surface_values`.
+    `surface_values`; on surfaces with a clock a contract that expires after its end has no quote.
     """
 
     surfaces: Surfaces
@@ -214,20 +214,39 @@ class SurfaceQuotes:
     def quote(self, row: int, contracts: Contracts) -> Quoted:
         """Quotes on the surface of the session; NaN where it has none, or where the contract is over."""
         surfaces = self.surfaces
-        found = surface_values(
-            surfaces, row, contracts.right, contracts.strike, contracts.expiry, calendar=self.calendar
-        )
-        known = np.isfinite(found.value) & np.isfinite(found.half_spread)
-        value = found.value
+        expiry = np.minimum(contracts.expiry, self._end)
+        found = surface_values(surfaces, row, contracts.right, contracts.strike, expiry, calendar=self.calendar)
+        value, half_spread = found.value, found.half_spread
         if self.american:
-            value = np.maximum(value, contracts.right * (surfaces.spot[row] - contracts.strike))
+            value, half_spread = self._american(row, contracts, found)
+        known = np.isfinite(value) & np.isfinite(half_spread) & (expiry == contracts.expiry)
         greeks = surface_greeks(surfaces, np.full(len(contracts), row), contracts.right, contracts.strike, found)
         mid = np.where(known, value, np.nan)
+        by_name = np.column_stack([getattr(greeks, each) for each in GREEKS])
         modelled = np.full(len(contracts), bool(surfaces.modelled[row]))
         return Quoted(
-            np.maximum(mid - found.half_spread, 0.0), mid, mid + found.half_spread, modelled,
-            np.column_stack([getattr(greeks, each) for each in GREEKS]),
+            np.maximum(mid - half_spread, 0.0), mid, mid + half_spread, modelled,
+            np.where(known[:, None], by_name, np.nan),
         )  # fmt: skip
+
+    @property
+    def _end(self) -> np.datetime64:
+        """The last day whose variance is known; without a clock no day is too far."""
+        if not np.isfinite(self.surfaces.displacement):
+            return np.datetime64("9999-12-31", "D")
+        days = self.surfaces.sessions if self.calendar is None else self.calendar
+        last: np.datetime64 = np.asarray(days, dtype="datetime64[D]")[: len(self.surfaces.clock)][-1]
+        return last
+
+    def _american(self, row: int, contracts: Contracts, found: SurfaceValues) -> tuple[np.ndarray, np.ndarray]:
+        """Values no lower than the intrinsic ones, and their half-spreads."""
+        from openbell.quant.spread_kernel import half_spreads
+
+        spot = float(self.surfaces.spot[row])
+        value = np.maximum(found.value, contracts.right * (spot - contracts.strike))
+        spread = np.ascontiguousarray(self.surfaces.spread)
+        around = found.at_the_money_volatility
+        return value, half_spreads(value, np.full(len(value), spot), contracts.strike, found.years, around, spread)
 
 
 def _keys(row: np.ndarray, contracts: Contracts) -> np.ndarray:
