@@ -1,8 +1,8 @@
 """Everything that was fitted for modelled chains: 49 scalars, where they come from, and how wrong they are.
 
 Fitted on 2026-11-21 from CBOE's quote tables of SPX (2022-02-04, 2022-06-10, 2022-09-13, 2023-02-07, 2023-09-14), with
-SPY of 2023-09-14 only for its spread; Yahoo's chains of ten stocks, 2025-11-25 to 2025-12-05 without the holiday and the
-half-day; the VIX, VIX3M and VIX6M of 2006 to 2023; SPX 2005 to 2023; S&P 500 stocks 2000 to 2021. All over again:
+SPY of 2023-09-14 only for its spread; Yahoo's chains of ten stocks, 2025-11-25 to 2025-12-05 without the holiday and
+the half-day; the VIX, VIX3M and VIX6M of 2006 to 2023; SPX 2005 to 2023; S&P 500 stocks 2000 to 2021. All over again:
 ``python -m benchmarks calibrate_surface``. The quotes are those after the close, when CBOE's are somewhat wider.
 
 Out of sample, each SPX chain left out in turn (order as above), model less market:
@@ -42,7 +42,7 @@ class SurfaceScalars:
     level_30, level_93 : constant and slope of the volatility at the money on VIX and VIX3M, all per year as fractions.
     reversion : per year. term : constant and pull of ln(VIX3M / VIX), half-life of the VIX's own mean in sessions.
     index_skew : atanh of rho at a volatility of 20 % and its slope on ln(level / 20 %); gamma likewise.
-    index_dividend_yield : per year. short_weight : of the faster realised variance. premium_share : see `surface_model`.
+    index_dividend_yield : per year. short_weight : of the faster realised variance. premium_share : of the market's.
     stock_skew : rho, eta as a share of the largest without arbitrage, gamma.
     spread_shape : exponents of years and of volatility, and where hedging in the money sets in, of every kind.
     spread_index, spread_stock : log scale, exponent of value, log scale in the money. spread_fund : what is added to

@@ -125,7 +125,9 @@ def at_the_money_volatility(
     rows, ahead = np.broadcast_arrays(np.asarray(row, dtype=np.int64), np.asarray(days, dtype=np.int64))
     expiry = surfaces.sessions.astype("datetime64[D]")[rows] + ahead
     spot = surfaces.spot[rows]
-    return surface_values(surfaces, rows, 1.0, np.where(spot > 0, spot, 1.0), expiry, calendar=calendar).at_the_money_volatility
+    return surface_values(
+        surfaces, rows, 1.0, np.where(spot > 0, spot, 1.0), expiry, calendar=calendar
+    ).at_the_money_volatility
 
 
 def _contracts(
@@ -163,8 +165,8 @@ def _on_clock(surfaces: Surfaces, last_day: np.ndarray, calendar: ArrayLike | No
         known = known[: len(surfaces.clock)]
     if len(last_day) and last_day.max() > known[-1]:
         raise BadInput(
-            f"The variance clock is known up to {known[-1]}, and an expiry was {last_day.max()}. Hand in the `calendar` "
-            "that the clock counts, or contracts that expire within it."
+            f"The variance clock is known up to {known[-1]}, and an expiry was {last_day.max()}. Hand in the "
+            "`calendar` that the clock counts, or contracts that expire within it."
         )
     return np.asarray(np.searchsorted(known, last_day, side="right") - 1, dtype=np.int64)
 

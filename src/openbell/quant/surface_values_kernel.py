@@ -1,4 +1,4 @@
-"""Contracts on the surfaces of many sessions, compiled. Imported only where they are valued: numba is slow to import."""
+"""Contracts on the surfaces of many sessions, compiled. Imported only where they are valued: numba imports slowly."""
 # mypy: disable-error-code="untyped-decorator"
 
 from __future__ import annotations
@@ -87,7 +87,13 @@ def _on_clock(forward: float, strike: float, years: float, displacement: float, 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def fill_values(
-    grid: Grid, row: np.ndarray, right: np.ndarray, strike: np.ndarray, day: np.ndarray, last: np.ndarray, out: np.ndarray
+    grid: Grid,
+    row: np.ndarray,
+    right: np.ndarray,
+    strike: np.ndarray,
+    day: np.ndarray,
+    last: np.ndarray,
+    out: np.ndarray,
 ) -> None:
     """Write value, Black volatility and at-the-money volatility of n contracts to `out` (3, n).
 
