@@ -13,30 +13,13 @@ from openbell.app.clock import now
 from openbell.core.errors import BadInput, unknown
 from openbell.core.quotes import RECEIVED
 from openbell.market.chain_batch import ChainBatch
+from openbell.market.chain_formats import PROVIDERS, recognised
 from openbell.market.chain_importing import QUARANTINE, TABLE, ChainReport, counted, import_chain
-from openbell.market.chain_layouts import FORMATS, content, layout_of, table
-from openbell.market.providers import cboe_chain
+from openbell.market.chain_layouts import FORMATS
 from openbell.market.quality.chain_judging import chain_counts, chain_gate
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
-
-#: Layout -> the provider that reads it.
-PROVIDERS: Mapping[str, str] = {
-    "cboe": "cboe_chain",
-    "yahoo": "yahoo_chain",
-    "optionsdx": "optionsdx",
-    "orats": "orats",
-    "map": "mapped_chain",
-}
-
-
-def recognised(file: Path) -> str:
-    """The layout of `file`; one that fits none is refused with the nearest."""
-    read = content(file)
-    if not file.name.lower().endswith(".parquet") and cboe_chain.is_cboe(read):
-        return "cboe"
-    return layout_of(table(file, read).columns, file.name)
 
 
 def import_chain_file(

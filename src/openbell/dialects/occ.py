@@ -113,7 +113,10 @@ def occ_columns(symbols: pl.Series) -> pl.DataFrame:
         pl.col(root).alias("root"),
         pl.format("20{}-{}-{}", year, month, day).str.to_date("%Y-%m-%d", strict=False).alias("expiry"),
         pl.col(letter).replace_strict({"C": "CALL", "P": "PUT"}, default=None, return_dtype=pl.String).alias("right"),
-        (pl.col(thousandths).cast(pl.Float64) / 1000).alias("strike"),
+        # Read with its point: polars divides by 1000 as a product with 0.001, which is another number at times.
+        pl.concat_str(pl.col(thousandths).str.slice(0, 5), pl.lit("."), pl.col(thousandths).str.slice(5))
+        .cast(pl.Float64)
+        .alias("strike"),
     )
     whole = pl.all_horizontal(pl.all().is_not_null()) & (pl.col("strike") > 0) & (pl.col("root").str.len_chars() <= 6)
     return frame.select(pl.when(whole).then(pl.col(name)).otherwise(None).alias(name) for name in frame.columns)

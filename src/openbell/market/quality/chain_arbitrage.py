@@ -14,7 +14,7 @@ EUROPEAN_NOISE, AMERICAN_NOISE = 0.002, 0.005
 #: An expiry without a pair is judged by the chain's nearest forward, which dividends and rates may move by this.
 BORROWED_NOISE, BORROWED_CARRY = 0.02, 0.08
 #: Two strikes against each other need no forward; what is left is the seconds between two quotes.
-STRIKES_NOISE = 0.0005
+STRIKES_NOISE = 0.0002
 TICK = 0.01
 #: Rates above this are not assumed where early exercise could explain a gap of parity.
 HIGHEST_RATE = 0.08
