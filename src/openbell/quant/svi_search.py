@@ -1,4 +1,4 @@
-"""The search for the five numbers of a smile: least squares with penalties on arbitrage, derivatives in closed form."""
+"""The search for the five numbers of a smile: least squares with penalties on arbitrage."""
 
 from __future__ import annotations
 
@@ -73,33 +73,6 @@ def raw_of(p: Floats) -> Raw:
     )
 
 
-def curve_slopes(raw: Raw, k: Floats) -> tuple[Floats, Floats, Floats]:
-    """Derivatives of w, w' and w'' in the five coordinates, (n, 5) each.
-
-    With slopes L and R: ``w = least - sigma sqrt(L R) + (R - L) x / 2 + (L + R) root / 2``.
-    """
-    x = k - raw.m
-    root = np.hypot(x, raw.sigma)
-    left, right = raw.b * (1 - raw.rho), raw.b * (1 + raw.rho)
-    mean = np.sqrt(left * right)
-    least = raw.a + raw.sigma * mean
-    # d slope / d logit.
-    d_left, d_right = left * (1 - left / STEEPEST_WING), right * (1 - right / STEEPEST_WING)
-    unit, bent, b, s = x / root, raw.sigma**2 / root**3, raw.b, raw.sigma
-    zero, one = np.zeros_like(k), np.ones_like(k)
-    w = [
-        least * one,
-        d_left * (-0.5 * s * right / mean - 0.5 * x + 0.5 * root),
-        d_right * (-0.5 * s * left / mean + 0.5 * x + 0.5 * root),
-        -b * (raw.rho + unit),
-        s * (-mean + b * s / root),
-    ]
-    slope = [zero, 0.5 * d_left * (unit - 1.0), 0.5 * d_right * (unit + 1.0), -b * bent, -b * x * s**2 / root**3]
-    bend = [zero, 0.5 * d_left * bent, 0.5 * d_right * bent, 3.0 * b * s**2 * x / root**5,
-            b * s**2 * (2.0 / root**3 - 3.0 * s**2 / root**5)]  # fmt: skip
-    return np.stack(w, axis=1), np.stack(slope, axis=1), np.stack(bend, axis=1)
-
-
 class Problem(NamedTuple):
     """What is fitted: log-moneyness, total variance, root of the weight (n,); a floor on a grid, or None."""
 
@@ -110,46 +83,17 @@ class Problem(NamedTuple):
 
 
 def searched(problem: Problem, start: Raw, strength: float, asked: Floats) -> Raw:
-    """Soft least squares from `start`; `strength` weighs by how much `g` (at `asked`) and the floor are missed.
+    """Soft least squares from `start`; `strength` weighs by how much `g` (at `asked`) and the floor are missed."""
+    from openbell.quant.svi_kernel import descend
 
-    The soft tail of Charbonnier, ``2 (sqrt(1 + z^2) - 1)``, is on the quotes alone; penalties are squared.
-    """
-    from scipy.optimize import least_squares
-
-    begin = coordinates(start)
     k, w, root_weight, floor = problem
-    hard = strength * np.sqrt(len(k))
+    hard = strength * float(np.sqrt(len(k)))
     lift = hard * float(np.median(root_weight))
-
-    def misses(p: Floats) -> Floats:
-        raw = raw_of(p)
-        z = (curve(raw, k)[0] - w) * root_weight
-        # The signed root of the soft loss; z / sqrt((1 + sqrt(1 + z^2)) / 2) keeps its digits near 0.
-        rows = [z / np.sqrt(0.5 * (1.0 + np.sqrt(1.0 + z * z))), PULL * (p - begin)]
-        if strength > 0:
-            rows.append(hard * np.minimum(butterfly(asked, *curve(raw, asked)) - MARGIN, 0.0))
-            if floor is not None:
-                rows.append(lift * np.minimum(curve(raw, floor[0])[0] - floor[1], 0.0))
-        return np.concatenate(rows)
-
-    def slopes(p: Floats) -> Floats:
-        raw = raw_of(p)
-        z = (curve(raw, k)[0] - w) * root_weight
-        far = np.sqrt(1.0 + z * z)
-        soft = z / np.sqrt(0.5 * (1.0 + far))
-        steep = np.where(np.abs(z) > 1e-8, z / far / np.where(np.abs(soft) > 0, soft, 1.0), 1.0)
-        rows = [curve_slopes(raw, k)[0] * (steep * root_weight)[:, None], PULL * np.eye(5)]
-        if strength > 0:
-            rows.append(hard * _butterfly_slopes(raw, asked))
-            if floor is not None:
-                below = curve(raw, floor[0])[0] < floor[1]
-                rows.append(lift * curve_slopes(raw, floor[0])[0] * below[:, None])
-        return np.concatenate(rows)
-
+    none = np.empty(0)
+    floor_k, floor_w = (none, none) if floor is None else floor
     low, high = _box(k, w)
-    begin = np.clip(begin, low + 1e-6, high - 1e-6)
-    found = least_squares(misses, begin, jac=slopes, bounds=(low, high), max_nfev=100, xtol=1e-6, ftol=1e-6, gtol=None)
-    return raw_of(found.x)
+    numbers = (STEEPEST_WING, PULL, MARGIN, hard, lift)
+    return raw_of(descend(coordinates(start), low, high, k, w, root_weight, asked, floor_k, floor_w, numbers))
 
 
 def _box(k: Floats, w: Floats) -> tuple[Floats, Floats]:
@@ -158,20 +102,6 @@ def _box(k: Floats, w: Floats) -> tuple[Floats, Floats]:
     low = [np.log(1e-4 * w.min()), -12.0, -12.0, k.min() - span, np.log(1e-3 * span)]
     high = [np.log(2.0 * w.max()), 12.0, 12.0, k.max() + span, np.log(5.0 * span)]
     return np.array(low), np.array(high)
-
-
-def _butterfly_slopes(raw: Raw, k: Floats) -> Floats:
-    """Derivatives of min(g - margin, 0) in the five coordinates, (n, 5)."""
-    w, slope, bend = curve(raw, k)
-    dw, ds, db = curve_slopes(raw, k)
-    short = 1.0 - 0.5 * k * slope / w
-    out = (
-        (-short * k / w)[:, None] * (ds - (slope / w)[:, None] * dw)
-        - (0.5 * slope * (1.0 / w + 0.25))[:, None] * ds
-        + (0.25 * slope**2 / w**2)[:, None] * dw
-        + 0.5 * db
-    )
-    return np.asarray(out * (butterfly(k, w, slope, bend) < MARGIN)[:, None])
 
 
 def ssvi_start(k: Floats, w: Floats, root_weight: Floats) -> Raw:
