@@ -192,6 +192,29 @@ def test_yesterdays_price_is_not_of_the_quotes_moment():
     assert said.startswith("spot 4467.44, and the quotes imply 4503.9")
 
 
+def test_the_forwards_of_vix_may_lie_anywhere():
+    """Spot 80, near options on 60, far ones on 30: no split, no other instrument. Kills: a carry where there is none."""
+    terms = {"underlying": "VIX", "root": "VIX", "volatility": 1.0}
+    near = made_rows(spot=60.0, strikes=range(40, 81, 2), **terms)
+    far = made_rows(spot=30.0, strikes=range(20, 41, 2), expiries=[dt.date(2024, 1, 17)], **terms)
+    lone = far.filter((pl.col("right") == "CALL") & (pl.col("strike") <= 22)).with_columns(
+        pl.lit(dt.date(2024, 2, 14)).alias("expiry")
+    )
+    judgement = judged(pl.concat([near, far, lone]).with_columns(pl.lit(80.0).alias("spot")))
+    assert judgement.rows["rule"].null_count() == judgement.rows.height
+    assert judgement.rows["spot"].null_count() == 0
+
+
+def test_a_dividend_before_the_nearest_expiry_is_no_other_moment():
+    """A stock that stands 2 above its forward, which contracts that end today still imply. Kills: a true price lost."""
+    rows = made_rows(underlying="AAPL", root="AAPL", spot=448.5, strikes=range(400, 501, 5))
+    today = made_rows(underlying="AAPL", root="AAPL", spot=451.0, strikes=range(400, 501, 5), expiries=[NEXT])
+    today = today.with_columns(pl.lit(SESSION).alias("expiry"))
+    stated = pl.lit(451.0).alias("spot")
+    assert judged(pl.concat([rows, today]).with_columns(stated)).good["spot"].null_count() == 0
+    assert judged(rows.with_columns(stated)).good["spot"].null_count() == rows.height
+
+
 def test_strikes_of_before_a_split_among_those_of_after_it():
     """As Yahoo keeps them: the old ladder at ten times the price, last traded before the split; a far one without a
     pair goes with it, a new strike as high that traded since does not."""

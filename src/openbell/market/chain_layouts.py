@@ -90,7 +90,10 @@ def table(place: Path, read: bytes) -> pl.DataFrame:
     except pl.exceptions.NoDataError as nothing:
         raise BadInput(f"The file `{place.name}` is empty; there is nothing to import.") from nothing
     except (pl.exceptions.PolarsError, OSError) as unreadable:
-        raise BadInput(f"The file `{place.name}` cannot be read as a table: {unreadable}") from unreadable
+        why = str(unreadable).strip().partition("\n")[0]
+        raise BadInput(
+            f"The file `{place.name}` cannot be read as a table whose first line names its columns: {why}."
+        ) from unreadable
 
 
 def layout_of(names: Sequence[str], place: str) -> str:

@@ -65,6 +65,8 @@ CLASSES: dict[str, OptionClass] = {
     )
 }
 CLASSES["NANOS"] = OptionClass("NANOS", "XSP", _PM, Exercise.EUROPEAN, 1.0)
+#: Underlyings that nobody can hold: their options follow a forward of their own, which may lie far from the spot.
+WITHOUT_CARRY = ("VIX",)
 #: The class of expiries that settle on the close, of underlyings whose monthly class settles on the open.
 WEEKLY = {"SPX": "SPXW", "NDX": "NDXP", "RUT": "RUTW", "VIX": "VIXW"}
 #: A root that ends in 7 is a mini of 10 shares (2013-2014); other digits mark adjusted contracts.

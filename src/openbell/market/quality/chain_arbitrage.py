@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from openbell.market.contracts import WITHOUT_CARRY
 from openbell.market.quality import chain_rules as rules
 from openbell.market.quality.chain_rules import CHAIN_KEY, EXPIRY_KEY, chain_found, number
 
@@ -39,7 +40,9 @@ def bound_findings(rows: pl.DataFrame, forwards: pl.DataFrame, implied: pl.DataF
     call, american = pl.col("right") == "CALL", pl.col("exercise") == "AMERICAN"
     sign = pl.when(call).then(1.0).otherwise(-1.0)
     later = pl.col("discount") * sign * (pl.col("forward") - pl.col("strike"))
-    now = pl.when(american).then(sign * (pl.col("implied") - pl.col("strike")))
+    now = pl.when(american & ~pl.col("underlying").is_in(WITHOUT_CARRY)).then(
+        sign * (pl.col("implied") - pl.col("strike"))
+    )
     least = pl.max_horizontal(later, now)
     top = pl.max_horizontal("forward", "implied")
     most = pl.when(call).then(top).otherwise("strike")
@@ -78,7 +81,10 @@ def _with_levels(rows: pl.DataFrame, forwards: pl.DataFrame, implied: pl.DataFra
     # Where the discount is not known for certain a year of unknown rate goes into the tolerance.
     share = share + pl.when(pl.col("discount") == 1.0).then(BORROWED_CARRY * pl.col("years")).otherwise(0.0)
     share = pl.when(borrowed).then(BORROWED_NOISE + BORROWED_CARRY * pl.col("years")).otherwise(share)
-    level = pl.coalesce("forward", "implied")
+    # Without a carry the forward of another expiry says nothing of this one.
+    level = (
+        pl.when(~pl.col("underlying").is_in(WITHOUT_CARRY)).then(pl.coalesce("forward", "implied")).otherwise("forward")
+    )
     return own.with_columns(
         level.alias("forward"),
         pl.col("discount").fill_null(1.0),

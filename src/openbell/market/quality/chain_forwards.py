@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from openbell.market.contracts import WITHOUT_CARRY
 from openbell.market.quality import chain_rules as rules
 from openbell.market.quality.chain_rules import CHAIN_KEY, EXPIRY_KEY, chain_found
 
@@ -105,6 +106,7 @@ def split_findings(rows: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     middle of all) they are found at once. Their neighbours follow if they last traded no later, at strikes no lower.
     A pair's older side dates it: of a strike that exists on both scales only one side may be of long ago.
     """
+    pairs = pairs.filter(~pl.col("underlying").is_in(WITHOUT_CARRY))
     middle = pl.col("implied").median().over(CHAIN_KEY)
     agree = ((pl.col("implied") / pl.col("spot")).log().abs() < AGREEING).sum().over(CHAIN_KEY)
     level = pl.when(agree >= AGREEING_PAIRS).then("spot").otherwise(middle)
@@ -139,9 +141,11 @@ def split_findings(rows: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
 def spot_findings(rows: pl.DataFrame, implied: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     """The stated price of the underlying against what the quotes of its chain imply.
 
+    Nothing is said of VIX and the like: nobody can carry the spot to an expiry, so that a forward says nothing of it.
     A stock that goes ex-dividend before the nearest expiry stands above its forward. Where contracts that expire on
     the session itself (`ended`, columns of `implied_spots`) still imply the stated price it is believed.
     """
+    rows = rows.filter(~pl.col("underlying").is_in(WITHOUT_CARRY))
     chains = rows.group_by(CHAIN_KEY, maintain_order=True).agg(
         pl.col("strike").min().alias("lowest"), pl.col("strike").max().alias("highest")
     )
