@@ -55,7 +55,7 @@ class DayFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contracts:
-    """c listed contracts, each on one session: (c,) row of the surfaces, +1 or -1, points, datetime64[D], bool, points."""
+    """c listed contracts, each on one session: row of the surfaces, +1 or -1, points, datetime64[D], bool, points."""
 
     row: NDArray[np.int64]
     right: Floats

@@ -39,7 +39,7 @@ def half_spread(
     """
     if math.isnan(value) or math.isnan(spot) or math.isnan(at_the_money_volatility):
         return math.nan
-    least = coefficients[LOW] if value < coefficients[BREAK] else coefficients[HIGH]
+    least = float(coefficients[LOW] if value < coefficients[BREAK] else coefficients[HIGH])
     if value <= 0.0 or at_the_money_volatility <= 0.0:
         return least
     time = max(years, SHORTEST)
@@ -48,7 +48,7 @@ def half_spread(
     near *= at_the_money_volatility ** coefficients[VOLATILITY]
     depth = (relative / (at_the_money_volatility * math.sqrt(time)) / coefficients[MIDDLE]) ** 4
     inside = math.exp(coefficients[INSIDE]) * depth / (1.0 + depth)
-    return max(least, min(spot * (near + inside), max(spot, strike) - value))
+    return max(least, float(min(spot * (near + inside), max(spot, strike) - value)))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbell.core.errors import BadInput
 from openbell.quant.surfaces import Surfaces
+
+if TYPE_CHECKING:
+    from openbell.quant.surface_values_kernel import Grid
 
 Floats = NDArray[np.float64]
 
@@ -171,7 +175,7 @@ def _on_clock(surfaces: Surfaces, last_day: np.ndarray, calendar: ArrayLike | No
     return np.asarray(np.searchsorted(known, last_day, side="right") - 1, dtype=np.int64)
 
 
-def _grid(surfaces: Surfaces) -> object:
+def _grid(surfaces: Surfaces) -> Grid:
     from openbell.quant.surface_values_kernel import Grid
 
     def plain(values: np.ndarray) -> np.ndarray:
