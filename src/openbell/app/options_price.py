@@ -84,7 +84,7 @@ def price(asked: Asked, home: Home) -> Priced:
     before = home.sessions.shift(session, -1)
     _check_expiries(legs, before, home.sessions)
     market = _market(asked, home, session, before)
-    years = _years(legs, market.quote_at, home.sessions, asked.settlement)
+    years = _years(legs, market, home.sessions, asked.settlement)
     volatility = market.volatility(legs, years)
     carry = {"rate": market.rate, "dividend_yield": market.dividend_yield}
     values = value(legs, np.array([market.spot]), years, volatility, **carry)
@@ -175,13 +175,15 @@ def _market(asked: Asked, home: Home, session: dt.date, before: dt.date) -> Mark
     return replace(found, **stated, quotes={}, slices={}, notes=(*found.notes, told))
 
 
-def _years(legs: Legs, quote_at: dt.datetime, sessions: Sessions, settlement: str) -> np.ndarray:
+def _years(legs: Legs, market: MarketNow, sessions: Sessions, settlement: str) -> np.ndarray:
+    """(n,) from the quotes to the moment of each expiry; what a chain settles only one way settles that way."""
     from openbell.market.contracts import expiry_moment
 
     if settlement not in ("AM", "PM"):
         raise BadInput(f"`{settlement}` is no settlement. Write AM (on the open) or PM (on the close).")
-    moments = [expiry_moment(day.item(), settlement, sessions) for day in legs.expiry]
-    return np.array([(moment - quote_at).total_seconds() / _YEAR_SECONDS for moment in moments])
+    days = [day.item() for day in legs.expiry]
+    moments = [expiry_moment(day, market.settlements.get(day, settlement), sessions) for day in days]
+    return np.array([(moment - market.quote_at).total_seconds() / _YEAR_SECONDS for moment in moments])
 
 
 #: Strikes further than this many times from the spot belong to another underlying, or to prices before a split.

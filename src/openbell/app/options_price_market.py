@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,8 +36,9 @@ class MarketNow:
     Attributes
     ----------
     source : stated, chain or modelled surface. surface : (6,) as a row of `Surfaces.parameters`, None for one `iv`.
-    quotes : bid, ask and iv of legs by (right, strike, expiry), (3,) each; empty without quotes. slices : the smile of
-        each expiry of a chain. half_spread : of the modelled quotes, from values, strikes and years.
+    quotes : bid, ask and iv of legs by (right, strike, expiry), (3,) each; empty without quotes.
+    slices : forward and smile of each expiry of a chain. settlements : of those that have only one.
+    half_spread : of the modelled quotes, from values, strikes, years and volatility at the money.
     """
 
     underlying: str
@@ -53,6 +54,7 @@ class MarketNow:
     slices: dict[dt.date, tuple[float, Svi]]
     half_spread: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None
     notes: tuple[str, ...]
+    settlements: Mapping[dt.date, str] = field(default_factory=dict)
 
     def volatility(self, legs: Legs, years: np.ndarray) -> np.ndarray:
         """(n,) of each leg: of its quotes' mid, else of the surface, else the stated one."""
@@ -149,6 +151,7 @@ def chain_market(view: View, underlying: str, session: dt.date, settlement: str)
             "right", "strike", "expiry", "bid", "ask", "iv"
         ).iter_rows()
     }
+    single = rows.filter(~_both_settle(rows)).select("expiry", "settlement").unique()
     good = each.filter(pl.col("reason").is_null()).sort((pl.col("settlement") == settlement).cast(pl.Int8))
     slices = {
         row["expiry"]: (row["forward"], Svi(row["a"], row["b"], row["rho"], row["m"], row["sigma"]))
@@ -157,7 +160,7 @@ def chain_market(view: View, underlying: str, session: dt.date, settlement: str)
     told += (f"Surface fitted to {fit.quotes} quotes, {100 * fit.error:.2f} points of volatility off on average.",)
     return MarketNow(
         underlying, fit.quote_at, fit.spot, fit.rate, fit.dividend_yield, CHAIN, fit.modelled, None, fit.parameters,
-        quotes, slices, None, told,
+        quotes, slices, None, told, dict(single.iter_rows()),
     )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def modelled_market(home: Home, view: View, underlying: str, session: dt.date) -
             "state --spot and --iv."
         )
     later = bars_of(view, names.volatility_index_3m)
-    market = None if underlying in OF_THE_VIX else bars_of(view, names.benchmark)
+    market = None if underlying in OF_THE_VIX else _market(view, names.benchmark)
     made = modelled(underlying, bars, vix, later if later.height else None, rates_of(view, names.rate), market=market)
     row = len(made.surfaces.sessions) - 1
     last = made.surfaces.sessions[row].astype("datetime64[D]").item()
@@ -212,6 +215,12 @@ def modelled_market(home: Home, view: View, underlying: str, session: dt.date) -
         underlying, view.sessions.close(session), spot, float(made.surfaces.rate[row]),
         float(made.surfaces.dividend_yield[row]), MODEL, True, None, parameters, {}, {}, half, tuple(made.remarks),
     )  # fmt: skip
+
+
+def _market(view: View, benchmark: str) -> pl.DataFrame | None:
+    """The bars that the VIX is of: the index where it is stored, else the benchmark."""
+    found = [bars for bars in (bars_of(view, "SPX"), bars_of(view, benchmark)) if bars.height]
+    return found[0] if found else None
 
 
 def bars_of(view: View, symbol: str) -> pl.DataFrame:
