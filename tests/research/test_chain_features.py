@@ -27,6 +27,7 @@ from openbell.research.chain_features import (
     option_features,
     sessions_needed,
 )
+from openbell.research.made_up_options import made_up_inputs
 from openbell.research.option_feature_checks import constant_features, out_of_range
 
 N = 1160
@@ -373,3 +374,13 @@ def test_values_outside_the_ranges_are_told_hard_ones_first():
     row = found.filter(pl.col("feature") == "hv_iv_ratio").row(0, named=True)
     assert (row["count"], row["of"], row["largest"], row["hard"]) == (N, N, 43.58, False)
     assert len(RANGES) >= 60
+
+
+def test_the_made_up_market_has_all_84_and_nothing_that_stands_still():
+    """What `openbell audit features` proves the features of options on must exercise each of them."""
+    made = made_up_inputs(CALENDAR, count=400, seed=2)
+    frame = made.values(FEATURES)
+    assert frame[260:].null_count().row(0) == (0,) * 86
+    assert constant_features(frame[260:]).height == 0
+    for name in ("volatility_trend", "volatility_regime", "combined_state", "max_pain_strike"):
+        assert frame[name].n_unique() > 2

@@ -18,6 +18,7 @@ from openbell.store.tables import Tables
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
+    from openbell.core.declare import Feature
 
 
 def burn_run(home: Home, wanted: dt.date | None) -> dict[str, Any]:
@@ -50,10 +51,32 @@ def _files(home: Home, session: dt.date, tables: Source) -> dict[str, str]:
 
 
 def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
-    """Every proof of every declared feature, on the stored bars or, where there are none, on a generated market."""
-    from openbell.research.audit import audit_features
+    """Every proof of every declared feature, on the stored bars or, where there are none, on a generated market.
+
+    The features of options are proven on a made-up market of options, whatever is stored.
+    """
+    from openbell.quant.chain_expressions import CHAIN_READS, DAYS
 
     features = list(home.catalogue.features.values())
+    of_bars = [each for each in features if each.reads not in (*CHAIN_READS, DAYS)]
+    return [*_of_bars(home, of_bars, cuts), *_of_options(home, cuts)]
+
+
+def _of_options(home: Home, cuts: int) -> list[dict[str, Any]]:
+    """The proofs of those of the 84 that read more than bars."""
+    from openbell.research.chain_audit import audit_option_features
+    from openbell.research.chain_features import eighty_four
+    from openbell.research.made_up_options import made_up_inputs
+
+    features = eighty_four(home.catalogue.features)
+    proofs = audit_option_features(made_up_inputs(home.sessions), features, cuts=cuts)
+    new = {each.name for each in features if each.reads != "bars"}
+    return [asdict(each) for each in proofs if each.feature in new]
+
+
+def _of_bars(home: Home, features: list[Feature], cuts: int) -> list[dict[str, Any]]:
+    from openbell.research.audit import audit_features
+
     if home.tables.exists("bars"):
         return [asdict(each) for each in audit_features(home.tables, home.sessions, features, cuts=cuts)]
     with tempfile.TemporaryDirectory(prefix="openbell-") as folder:
