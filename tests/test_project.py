@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 PLUGINS = {"features", "labels", "models", "desks", "safety"}
-ROOMS = {"core", "quant", "store", "market", *PLUGINS, "research", "trade", "app"}
+ROOMS = {"core", "quant", "store", "market", "dialects", *PLUGINS, "research", "trade", "app"}
 #: Folders whose names could hold anything.
 SHAPELESS = {"utils", "util", "helpers", "common", "manager", "managers", "base", "misc"}
 

@@ -193,7 +193,7 @@ def test_yesterdays_price_is_not_of_the_quotes_moment():
 
 
 def test_the_forwards_of_vix_may_lie_anywhere():
-    """Spot 80, near options on 60, far ones on 30: no split, no other instrument. Kills: a carry where there is none."""
+    """Spot 80, near options on 60, far ones on 30: no split, nothing else. Kills: a carry where there is none."""
     terms = {"underlying": "VIX", "root": "VIX", "volatility": 1.0}
     near = made_rows(spot=60.0, strikes=range(40, 81, 2), **terms)
     far = made_rows(spot=30.0, strikes=range(20, 41, 2), expiries=[dt.date(2024, 1, 17)], **terms)
