@@ -111,6 +111,33 @@ def test_what_is_left_after_an_assignment_can_be_kept():
     assert cents(found.daily, "options_usd")[-1] == -20.00  # two puts at a mid of 0.10
 
 
+def test_nobody_is_assigned_by_an_old_mark_and_nobody_exercises_what_we_hold():
+    """Without a quote on the eve of the dividend the time value is unknown; a long call is ours to keep."""
+    world, quotes, strangle = strangle_world()
+    gap = quotes.filter((pl.col("strike") != 105) | (pl.col("session") != day("2024-03-06")))
+    later = table([(each, "2024-03-15", 105, "CALL", 2.9, 3.1) for each in ("2024-03-07", "2024-03-08")])
+    rules = Rules(american=True, delivered=True)
+    found = run({1: strangle}, pl.concat([gap, later]), world, rules=rules, exits=NEVER)
+    assert set(found.trades["event"]) == {"FILL"}
+    bought = Entry("LONG_CALL", legs((CALL, 105, 1, "2024-03-15")), contracts=1)
+    found = run({1: bought}, pl.concat([quotes, later]), world, rules=rules, exits=NEVER)
+    assert set(found.trades["event"]) == {"FILL"}
+
+
+def test_puts_deliver_shares_the_other_way():
+    """A put bought at 2.10 is exercised at 90: 100 shares sold at 100, bought back at 91 the next morning."""
+    world = spots(
+        [("2024-03-13", 100, 100, 100), ("2024-03-14", 100, 100, 100), ("2024-03-15", 95, 90, 95),
+         ("2024-03-18", 91, 92, 91)],
+    )  # fmt: skip
+    quotes = table([(f"2024-03-{each}", "2024-03-15", 100, "PUT", 1.9, 2.1) for each in (13, 14)])
+    for ratio, event, pnl in ((1, "EXERCISE", 900 - 210 - 1.30), (-1, "ASSIGNMENT", 190 - 900 - 1.30)):
+        put = {1: Entry("X", legs((PUT, 100, ratio, "2024-03-15")), contracts=1)}
+        found = run(put, quotes, world, rules=Rules(delivered=True))
+        assert found.trades["event"].to_list() == ["FILL", event, "DELIVERY", "SHARES"]
+        assert cents(found.positions, "pnl_usd") == [round(pnl, 2)]
+
+
 def test_an_american_index_option_is_assigned_in_cash():
     """A put 20.00 in the money that holds 0.00 of time value: 20.00 x 100 are owed, and a commission."""
     world = spots([(f"2024-03-0{each}", 80.0, 80.0, 80.0) for each in (4, 5, 6)], rate=0.05, calendar=["2024-03-15"])
@@ -264,14 +291,14 @@ def test_a_condor_that_settles_on_the_close_keeps_its_credit():
 # ---------------------------------------------------------------- exits, on the liquidation value
 
 
-def exit_of(marks, exits, *, debit):
+def exit_of(marks, exits, *, debit, commission=0.0):
     """Reason and session of a bought or sold 100 call that is quoted `marks` (bid, ask) from its fill on."""
     days = [f"2024-03-{each:02d}" for each in (4, 5, 6, 7, 8)]
     world = spots([(each, 100.0, 100.0, 100.0) for each in days], calendar=["2024-03-15"])
     quotes = table([(each, "2024-03-15", 100, "CALL", *mark) for each, mark in zip(days[1:], marks, strict=False)])
     sign = 1 if debit else -1
     decided = {1: Entry("X", legs((CALL, 100, sign, "2024-03-15")), contracts=1)}
-    found = run(decided, quotes, world, exits=exits, costs=Costs(commission_usd=0.0))
+    found = run(decided, quotes, world, exits=exits, costs=Costs(commission_usd=commission))
     return found.positions["reason"][0], found.positions["held_sessions"][0], round(found.positions["pnl_usd"][0], 2)
 
 
@@ -279,6 +306,8 @@ def test_exits_look_at_what_closing_would_bring_not_at_the_mid():
     sold = [(2.00, 2.20), (0.90, 1.10), (0.80, 1.00), (0.80, 1.00)]
     # Half of 2.00 is reached when buying back costs 1.00: on the 7th; the mid was there a day before.
     assert exit_of(sold, Exits(), debit=False) == ("TARGET", 2, 100.0)
+    # Commissions are paid, but do not move the target.
+    assert exit_of(sold, Exits(), debit=False, commission=0.65) == ("TARGET", 2, 98.70)
     assert exit_of([(2.0, 2.2), (3.7, 3.9), (3.8, 4.0), (3.0, 3.2)], Exits(), debit=False) == ("STOP", 2, -200.0)
     bought = [(2.00, 2.20), (4.30, 4.50), (4.40, 4.60), (4.0, 4.2)]
     assert exit_of(bought, Exits(), debit=True) == ("TARGET", 2, 220.0)
@@ -453,6 +482,15 @@ def test_shares_are_a_leg_too():
     found = run(held, empty, world, rules=Rules(share_cost_bp=3.0), exits=NEVER)
     assert cents(found.daily, "equity_usd") == [100_000.0, 99_973.0, 101_323.0]
     assert cents(found.daily, "delta_usd") == [0.0, 90_000.0, 90_900.0]
+
+
+def test_shares_are_sized_at_the_close_before():
+    """A lot can lose its 10,000 of the 5th: 20 % of 100,000 buys two of them, whatever the 6th brings."""
+    world = spots([("2024-03-05", 100, 100, 100), ("2024-03-06", 60, 50, 60), ("2024-03-07", 50, 50, 50)])
+    empty = table([("2024-03-05", "2024-03-15", 100, "CALL", 2.0, 2.2)])
+    decided = {1: Entry("SHARES", legs((SHARE, 0, 1, "NaT")))}
+    found = run(decided, empty, world, rules=Rules(risk_fraction=0.2), exits=NEVER)
+    assert found.positions["contracts"].to_list() == [2]
 
 
 # ---------------------------------------------------------------- the books, added up again
