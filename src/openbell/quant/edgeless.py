@@ -2,7 +2,7 @@
 
 The underlying plus its displacement is a martingale with lognormal steps, ``S + d = (S_0 + d) exp(W(v) - v / 2)``, run
 on a variance clock v that is drawn once from the seed and known to everybody. Black's formula on displaced forward and
-strike is then the conditional expectation of every payoff, on every day, exactly; at mid nothing has an expected profit,
+strike is then the conditional expectation of every payoff, on every day, exactly; at mid nothing has an expected gain,
 held or closed early, and after costs everything has an expected loss. The displacement tilts the smile.
 
 References
@@ -35,7 +35,7 @@ LATER = 420
 #: Correlation of the benchmark's returns, and its volatility as a share.
 ALIKE, CALMER = 0.8, 0.8
 #: Strikes of the volatility index, in deviations.
-REACH, STRIKES = 8.0, 321
+REACH, STRIKES = 8.0, 161
 #: Coefficients of `spread_kernel` under which quotes have no spread.
 FREE = (-np.inf, 0.0, 0.0, 0.0, -np.inf, 1.0, 0.0, 0.0, 0.0)
 
@@ -95,21 +95,20 @@ def edgeless_surfaces(
             f"A market needs a start and a volatility above 0, a tilt of 0 or more and a rate under 1; had {start}, "
             f"{volatility}, {tilt} and {rate}."
         )
-    clock_seed, path_seed, volume_seed = np.random.SeedSequence(seed).spawn(3)
-    variance = _variance(len(calendar), volatility, np.random.default_rng(clock_seed)) / (1.0 + tilt) ** 2
+    # A generator for each thing drawn: more sessions then change nothing of the earlier ones.
+    draws = [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(6)]
+    variance = _variance(len(calendar), volatility, draws[0], draws[1]) / (1.0 + tilt) ** 2
     clock = np.cumsum(variance)
     displacement = tilt * start
-    path = np.random.default_rng(path_seed)
-    steps = path.standard_normal((2, n, STEPS + 1))
-    steps[1] = ALIKE * steps[0] + np.sqrt(1.0 - ALIKE**2) * steps[1]
-    own = _bars(steps[0], variance[:n], start + displacement) - displacement
+    steps, others = (each.standard_normal((n, STEPS + 1)) for each in draws[2:4])
+    others = ALIKE * steps + np.sqrt(1.0 - ALIKE**2) * others
+    own = _bars(steps, variance[:n], start + displacement) - displacement
     if not np.all(own > 0):
         raise BadInput(
             f"The path of seed {seed} falls to 0 within its {n} sessions. Take fewer sessions or a lower `tilt`."
         )
-    other = _bars(steps[1], variance[:n] * ((1.0 + tilt) * CALMER) ** 2, start / 2)
+    other = _bars(others, variance[:n] * ((1.0 + tilt) * CALMER) ** 2, start / 2)
     days, closes = calendar[:n], own[:, 3]
-    activity = np.random.default_rng(volume_seed)
     indices = [_index(days, calendar, clock, closes, displacement, span) for span in (30, 93)]
     level = (indices[0]["close"].to_numpy() / 100) ** 2
     flat = np.column_stack([level, level, *(np.full(n, each) for each in (1.0, -0.1, 0.5, 0.4))])
@@ -129,10 +128,10 @@ def edgeless_surfaces(
     return EdgelessMarket(
         surfaces=surfaces,
         calendar=calendar,
-        bars=_frame(days, own, _volume(own, activity)),
+        bars=_frame(days, own, _volume(own, draws[4])),
         volatility_index=indices[0],
         volatility_index_3m=indices[1],
-        benchmark=_frame(days, other, _volume(other, activity)),
+        benchmark=_frame(days, other, _volume(other, draws[5])),
     )
 
 
@@ -151,10 +150,10 @@ def _calendar(sessions: ArrayLike, later: ArrayLike | None) -> tuple[np.ndarray,
     return np.concatenate([days, after]), len(days)
 
 
-def _variance(count: int, volatility: float, draws: np.random.Generator) -> Floats:
+def _variance(count: int, volatility: float, daily: np.random.Generator, storms: np.random.Generator) -> Floats:
     """Variance of each session, (count,): calm and storms come in clusters."""
     total = count + BURN_IN
-    shocks = SHOCK * draws.standard_normal(total) + STORM * (draws.random(total) < STORM_CHANCE)
+    shocks = SHOCK * daily.standard_normal(total) + STORM * (storms.random(total) < STORM_CHANCE)
     # The mean of the storms is taken out, so that the median stays near the one asked for.
     shocks -= STORM * STORM_CHANCE
     weights = PERSISTENCE ** np.arange(BURN_IN)
@@ -185,6 +184,8 @@ def _index(
 
     ``2 / T`` times the integral of the out-of-the-money values over ``K^2``; the clock runs evenly between sessions.
     """
+    from scipy.integrate import simpson
+
     from openbell.quant.black import prices
 
     number = calendar.astype(np.int64)
@@ -194,7 +195,11 @@ def _index(
     strike = spot[:, None] * np.exp(k)
     right = np.where(k < 0, -1.0, 1.0)
     value = prices(right, (spot + displacement)[:, None], strike + displacement, 1.0, np.sqrt(ahead)[:, None])
-    rate = 2.0 * np.trapezoid(value / strike, k, axis=1) / (span / 365.0)
+    # By halves: the values have a kink at the forward.
+    middle = STRIKES // 2
+    halves = [slice(None, middle + 1), slice(middle, None)]
+    strip = sum(np.asarray(simpson(value[:, each] / strike[:, each], x=k[:, each], axis=1)) for each in halves)
+    rate = 2.0 * strip / (span / 365.0)
     return pl.DataFrame({"session": pl.Series(days), "close": 100.0 * np.sqrt(rate)})
 
 

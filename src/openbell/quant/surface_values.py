@@ -152,12 +152,8 @@ def _contracts(
         raise BadInput(f"A strike must be above 0; was {struck[~(struck > 0)][0]}.")
     if np.any(np.isnat(last)):
         raise BadInput("Every contract needs the date of its expiry; one had none.")
-    return (
-        np.ascontiguousarray(rows),
-        np.ascontiguousarray(sign),
-        np.ascontiguousarray(struck),
-        np.ascontiguousarray(last),
-    )
+    # Copies: what is broadcast cannot be written to, and numba compiles a second time for that.
+    return np.array(rows), np.array(sign), np.array(struck), np.array(last)
 
 
 def _on_clock(surfaces: Surfaces, last_day: np.ndarray, calendar: ArrayLike | None) -> NDArray[np.int64]:
