@@ -145,54 +145,48 @@ def spot_findings(rows: pl.DataFrame, implied: pl.DataFrame, ended: pl.DataFrame
     A stock that goes ex-dividend before the nearest expiry stands above its forward. Where contracts that expire on
     the session itself (`ended`, columns of `implied_spots`) still imply the stated price it is believed.
     """
-    rows = rows.filter(~pl.col("underlying").is_in(WITHOUT_CARRY))
-    chains = rows.group_by(CHAIN_KEY, maintain_order=True).agg(
-        pl.col("strike").min().alias("lowest"), pl.col("strike").max().alias("highest")
-    )
-    judged = rows.select("row", *CHAIN_KEY, "spot", "exercise").join(
-        chains, on=CHAIN_KEY, how="left", maintain_order="left"
-    )
-    judged = judged.join(implied, on=CHAIN_KEY, how="left", maintain_order="left")
-    judged = judged.join(ended, on=CHAIN_KEY, how="left", maintain_order="left", suffix="_ended")
-    ended_apart = (pl.col("spot") / pl.col("implied_ended") - 1).abs()
-    believed = (pl.col("exercise") == "AMERICAN") & (
-        ended_apart <= SAME_MOMENT + pl.col("width_ended") / pl.col("implied_ended")
-    )
-    apart = (pl.col("spot") / pl.col("implied") - 1).abs()
-    carry = CARRY * pl.col("years")
-    far = apart > ELSEWHERE + carry
+    judged = _beside_implied(rows.filter(~pl.col("underlying").is_in(WITHOUT_CARRY)), implied, ended)
+    far = pl.col("apart") > ELSEWHERE + CARRY * pl.col("years")
     outside = (pl.col("spot") < pl.col("lowest") / OUTSIDE) | (pl.col("spot") > pl.col("highest") * OUTSIDE)
-    away = pl.col("implied").is_null() & outside
-    off = apart > SAME_MOMENT + carry + pl.col("width") / pl.col("implied")
+    spot, level = pl.col("spot").round(4), pl.col("implied").round(4)
     ratio = pl.max_horizontal(pl.col("implied") / pl.col("spot"), pl.col("spot") / pl.col("implied"))
-    simple = (ratio - ratio.round(0)).abs() < 0.05 * ratio
-    split = pl.when(simple & (ratio > OTHER_SCALE)).then(pl.format(", {} times: a split?", ratio.round(2)))
+    simple = ((ratio - ratio.round(0)).abs() < 0.05 * ratio) & (ratio > OTHER_SCALE)
+    split = pl.when(simple).then(pl.format(", {} times: a split?", ratio.round(2))).otherwise(pl.lit(""))
+    percents = ((pl.col(name) * 100).round(3) for name in ("apart", "allowed"))
+    off = (pl.col("apart") > pl.col("allowed")) & ~far & ~pl.col("believed").fill_null(False)
     return pl.concat(
         [
             chain_found(
-                judged,
-                rules.SPOT_ELSEWHERE,
-                far,
-                pl.format(
-                    "spot {}, and the quotes imply {}{}",
-                    pl.col("spot").round(4), pl.col("implied").round(4), split.otherwise(pl.lit("")),
-                ),
+                judged, rules.SPOT_ELSEWHERE, far, pl.format("spot {}, and the quotes imply {}{}", spot, level, split)
             ),
             chain_found(
                 judged,
                 rules.SPOT_ELSEWHERE,
-                away,
-                pl.format("spot {}, and the strikes go from {} to {}", pl.col("spot").round(4), "lowest", "highest"),
+                pl.col("implied").is_null() & outside,
+                pl.format("spot {}, and the strikes go from {} to {}", spot, "lowest", "highest"),
             ),
             chain_found(
                 judged,
                 rules.SPOT_MOMENT,
-                off & ~far & ~believed.fill_null(False),
-                pl.format(
-                    "spot {}, and the quotes imply {} ({} % apart, {} % allowed)",
-                    pl.col("spot").round(4), pl.col("implied").round(4), (apart * 100).round(3),
-                    ((SAME_MOMENT + carry + pl.col("width") / pl.col("implied")) * 100).round(3),
-                ),
+                off,
+                pl.format("spot {}, and the quotes imply {} ({} % apart, {} % allowed)", spot, level, *percents),
             ),
         ]
-    )  # fmt: skip
+    )
+
+
+def _beside_implied(rows: pl.DataFrame, implied: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
+    """`rows` beside what their chain implies: ``apart`` and ``allowed`` (shares),."""
+    chains = rows.group_by(CHAIN_KEY, maintain_order=True).agg(
+        pl.col("strike").min().alias("lowest"), pl.col("strike").max().alias("highest")
+    )
+    beside = rows.select("row", *CHAIN_KEY, "spot", "exercise")
+    for table, suffix in ((chains, ""), (implied, ""), (ended, "_ended")):
+        beside = beside.join(table, on=CHAIN_KEY, how="left", maintain_order="left", suffix=suffix or "_right")
+    still = (pl.col("spot") / pl.col("implied_ended") - 1).abs()
+    near = still <= SAME_MOMENT + pl.col("width_ended") / pl.col("implied_ended")
+    return beside.with_columns(
+        (pl.col("spot") / pl.col("implied") - 1).abs().alias("apart"),
+        (SAME_MOMENT + CARRY * pl.col("years") + pl.col("width") / pl.col("implied")).alias("allowed"),
+        ((pl.col("exercise") == "AMERICAN") & near).alias("believed"),
+    )
