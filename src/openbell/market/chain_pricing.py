@@ -32,10 +32,11 @@ _GREEKS = ("delta", "gamma", "theta", "vega", "rho")
 class Priced(NamedTuple):
     """`quotes` with what is derived, in the order they came; `expiries` one row per class, moment and expiry.
 
-    Columns of `expiries`: those of ``EXPIRY``, ``years``, ``forward``, ``discount``, ``rate``, ``forward_low``,
-    ``forward_high``, ``implied_spot``, ``residual_bound`` (points), ``rate_source`` (of `american_parity.RateSource`),
-    ``strikes`` (used), ``rejected``, ``doubled`` (contracts that stand there more than once and say nothing), ``mids``,
-    ``volatilities`` (contracts that have one) and ``reason`` (null where there is a forward).
+    Columns of `expiries`: those of ``EXPIRY``, ``years``, ``doubled`` (contracts that stand there more than once and
+    say nothing), ``forward``, ``discount``, ``rate``, ``forward_low``, ``forward_high``, ``moved``, ``residual_bound``
+    (as `quant.parity.Parity` has them), ``implied_spot``, ``rate_source`` (of `american_parity.RateSource`),
+    ``strikes`` (used), ``rejected``, ``mids``, ``volatilities`` (contracts that have one) and ``reason`` (null where
+    there is a forward).
     """
 
     quotes: pl.DataFrame
@@ -106,7 +107,7 @@ def _expiries(rows: pl.DataFrame, rate: float | None) -> pl.DataFrame:
     pairs = sides[0].join(sides[1], on=["at", "strike"], suffix="_put").sort("at", "strike")
     by_expiry = _split(pairs, table.height)
     found, spots, sources = _fits(table, by_expiry, rate)
-    names = ("forward", "discount", "rate", "forward_low", "forward_high", "residual_bound")
+    names = ("forward", "discount", "rate", "forward_low", "forward_high", "moved", "residual_bound")
     parity = {name: pl.Series([getattr(each, name) for each in found], dtype=pl.Float64) for name in names}
     return table.drop("at").with_columns(
         *(values.fill_nan(None).alias(name) for name, values in parity.items()),

@@ -24,7 +24,9 @@ Floats = NDArray[np.float64]
 
 #: Below this many strikes with a call and a put quoted, two numbers cannot be told from an error in a third.
 FEWEST_STRIKES = 3
-#: Residuals beyond this many robust deviations count linearly (Huber, 95 % efficient under normal errors).
+#: Residuals beyond this many robust deviations do not count (Tukey, 95 % efficient under normal errors).
+TUKEY = 4.685
+#: Beyond this many deviations what forwards strikes say, and rates of expiries, count linearly (Huber).
 HUBER = 1.345
 #: A strike is rejected where the line misses its interval by more than this share of the interval's half-width.
 MISSED = 0.5
@@ -49,6 +51,8 @@ class Parity:
     forward_low, forward_high : the forwards that no used strike contradicts, given the discount: the highest of
         ``K + (call_bid - put_ask) / D`` and the lowest of ``K + (call_ask - put_bid) / D``. Where the used quotes
         contradict each other, low is above high.
+    moved : points by which these bounds moved the robust estimate, which they do so that no used quote contradicts the
+        forward; 0 where they hold it, or contradict each other.
     strikes : used. rejected : strikes with four good quotes whose interval the line misses by far.
     residual_bound : the largest distance of a used strike's middle from the line, in points.
     """
@@ -59,6 +63,7 @@ class Parity:
     rate_error: float
     forward_low: float
     forward_high: float
+    moved: float
     strikes: int
     rejected: int
     residual_bound: float
@@ -136,7 +141,8 @@ def forward_and_discount(
 
     References
     ----------
-    Huber (1964), Robust estimation of a location parameter, Annals of Mathematical Statistics 35, 73-101.
+    Beaton and Tukey (1974), The fitting of power series, meaning polynomials, illustrated on band-spectroscopic data,
+    Technometrics 16, 147-185.
     """
     return fitted(intervals(strike, call_bid, call_ask, put_bid, put_ask), years, rate=rate)
 
@@ -150,7 +156,7 @@ def fitted(rows: Intervals, years: float, *, rate: float | None = None) -> Parit
     own, error = _rate(line, years)
     if rate is None:
         rate = float(rate_curve([years], [own], [error])[0])
-    return _at_rate(rows, years, rate, error, line.level / -line.slope)
+    return _at_rate(rows, years, rate, error)
 
 
 def together(expiries: Sequence[Intervals], years: ArrayLike) -> list[Parity]:
@@ -173,8 +179,8 @@ def together(expiries: Sequence[Intervals], years: ArrayLike) -> list[Parity]:
     lines = [_line(expiries[row]) for row in good]
     own = np.array([_rate(line, float(times[row])) for line, row in zip(lines, good, strict=True)]).reshape(-1, 2)
     curve = rate_curve(times[good], own[:, 0], own[:, 1])
-    for row, line, rate, error in zip(good, lines, curve, own[:, 1], strict=True):
-        found[row] = _at_rate(expiries[row], float(times[row]), float(rate), float(error), line.level / -line.slope)
+    for row, rate, error in zip(good, curve, own[:, 1], strict=True):
+        found[row] = _at_rate(expiries[row], float(times[row]), float(rate), float(error))
     return [each for each in found if each is not None]
 
 
@@ -230,7 +236,7 @@ def own_rate(rows: Intervals, years: float) -> tuple[float, float]:
 
 def _refused(why: str) -> Parity:
     nan = float("nan")
-    return Parity(nan, nan, nan, nan, nan, nan, 0, 0, nan, why)
+    return Parity(nan, nan, nan, nan, nan, nan, nan, 0, 0, nan, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,22 +249,54 @@ class _Line:
 
 
 def _line(rows: Intervals) -> _Line:
-    """Huber's line by reweighting, begun at a Theil-Sen slope so that far strikes with bad quotes cannot turn it."""
+    """Tukey's line by reweighting, begun at a median slope over long distances, so that no far fifth can turn it."""
     k, y, width = rows.strike, rows.middle, rows.half_width
     half = len(k) // 2
-    slope = float(np.median((y[half:] - y[: len(y) - half]) / (k[half:] - k[: len(k) - half])))
-    level = float(np.median(y - slope * k))
+    apart = k[half:] - k[: len(k) - half]
+    pairs = (y[half:] - y[: len(y) - half]) / apart
+    slope = _weighted_median(pairs, apart / (width[half:] + width[: len(k) - half]))
+    level = _weighted_median(y - slope * k, 1.0 / width)
     for _ in range(_ROUNDS):
-        missed = np.abs(y - level - slope * k) / width
-        scale = max(1.4826 * float(np.median(missed)), 1e-9)
-        weight = np.minimum(1.0, HUBER * scale / np.maximum(missed, 1e-300)) / width**2
+        weight, scale = _weights((y - level - slope * k) / width)
+        weight /= width**2
         centre = float(np.average(k, weights=weight))
         spread = float(np.sum(weight * (k - centre) ** 2))
+        if not spread > 0:
+            break
         before, slope = slope, float(np.sum(weight * (k - centre) * y)) / spread
         level = float(np.average(y, weights=weight)) - slope * centre
-        if abs(slope - before) < 1e-13:
+        if abs(slope - before) < 1e-12:
             break
-    return _Line(slope, level, float(np.sqrt((scale**2 + SHADED**2 * len(k)) / spread)))
+    error = np.sqrt((scale**2 + SHADED**2 * len(k)) / spread) if spread > 0 else np.inf
+    return _Line(slope, level, float(error))
+
+
+def _location(said: Floats, width: Floats) -> float:
+    """Huber's location, begun at the weighted median."""
+    forward = _weighted_median(said, 1.0 / width)
+    for _ in range(_ROUNDS):
+        missed = np.abs(said - forward) / width
+        scale = max(1.4826 * float(np.median(missed)), SHADED)
+        weight = np.minimum(1.0, HUBER * scale / np.maximum(missed, 1e-300)) / width**2
+        before, forward = forward, float(np.average(said, weights=weight))
+        if abs(forward - before) < 1e-12 * abs(forward):
+            break
+    return forward
+
+
+def _weighted_median(values: Floats, weight: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(share, 0.5 * share[-1])])
+
+
+def _weights(missed: Floats) -> tuple[Floats, float]:
+    """Tukey's weights of residuals in half-widths, and the robust scale; some weight is left wherever any residual is.
+
+    The scale is no smaller than what makers shade: else the strikes that were printed by one formula would be all.
+    """
+    scale = max(1.4826 * float(np.median(np.abs(missed))), SHADED)
+    return np.maximum(1.0 - (missed / (TUKEY * scale)) ** 2, 0.0) ** 2, scale
 
 
 def _rate(line: _Line, years: float) -> tuple[float, float]:
@@ -269,34 +307,31 @@ def _rate(line: _Line, years: float) -> tuple[float, float]:
     return -float(np.log(discount)) / years, line.error / discount / years
 
 
-def _at_rate(rows: Intervals, years: float, rate: float, error: float, start: float) -> Parity:
-    """The forward given the rate: Huber's location of K + middle / D; strikes that it misses by far are rejected."""
+def _at_rate(rows: Intervals, years: float, rate: float, error: float) -> Parity:
+    """The forward given the rate: the location of K + middle / D; strikes that it misses by far are rejected."""
     if not RATE_RANGE[0] <= rate <= RATE_RANGE[1]:
         return _refused(f"The quotes imply a rate of {rate:.2%} per year, which no market pays; they are faulty.")
     discount = float(np.exp(-rate * years))
     said, width = rows.strike + rows.middle / discount, rows.half_width / discount
-    forward = float(np.median(said)) if not np.isfinite(start) else start
-    for _ in range(_ROUNDS):
-        missed = np.abs(said - forward) / width
-        scale = max(1.4826 * float(np.median(missed)), 1e-9)
-        weight = np.minimum(1.0, HUBER * scale / np.maximum(missed, 1e-300)) / width**2
-        before, forward = forward, float(np.average(said, weights=weight))
-        if abs(forward - before) < 1e-12 * abs(forward):
-            break
+    forward = _location(said, width)
     good = np.abs(said - forward) <= (1.0 + MISSED) * width
     if np.count_nonzero(good) < FEWEST_STRIKES:
         return _refused(
             f"Calls and puts contradict each other: of {len(good)} strikes only {np.count_nonzero(good)} agree on a "
             f"forward near {forward:.2f}."
         )
+    forward = _location(said[good], width[good])
+    low, high = float(np.max((said - width)[good])), float(np.min((said + width)[good]))
+    bounded = min(max(forward, low), high) if low <= high else forward
     return Parity(
-        forward=forward,
+        forward=bounded,
         discount=discount,
         rate=rate,
         rate_error=error,
-        forward_low=float(np.max((said - width)[good])),
-        forward_high=float(np.min((said + width)[good])),
+        forward_low=low,
+        forward_high=high,
+        moved=bounded - forward,
         strikes=int(np.count_nonzero(good)),
         rejected=int(np.count_nonzero(~good)),
-        residual_bound=float(np.max(np.abs(said - forward)[good])) * discount,
+        residual_bound=float(np.max(np.abs(said - bounded)[good])) * discount,
     )

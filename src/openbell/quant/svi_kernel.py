@@ -4,7 +4,7 @@ References
 ----------
 Marquardt (1963), An algorithm for least-squares estimation of nonlinear parameters, SIAM Journal 11, 431-441.
 """
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator, no-any-return"
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def _loss(
     Charbonnier's soft loss on the quotes, squares on the pull, on what `g` lacks and on what the floor is missed by.
     """
     steepest, pull, margin, hard, lift = numbers
-    normal[:], gradient[:] = 0.0, 0.0
+    for i in range(5):
+        gradient[i] = 0.0
+        for j in range(5):
+            normal[i, j] = 0.0
     value, slope, row = np.empty(3), np.empty((3, 5)), np.empty(5)
     loss = 0.0
     for i in range(len(k)):
@@ -112,6 +115,27 @@ def _loss(
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _step(normal: np.ndarray, gradient: np.ndarray, damping: float, held: np.ndarray, out: np.ndarray) -> None:
+    """Marquardt's step by Gauss's elimination (damped, the matrix is positive definite); 0 where `held`."""
+    table = np.empty((5, 6))
+    for i in range(5):
+        for j in range(5):
+            table[i, j] = 0.0 if held[i] or held[j] else normal[i, j]
+        table[i, i] = 1.0 if held[i] else normal[i, i] * (1.0 + damping) + 1e-12
+        table[i, 5] = 0.0 if held[i] else -gradient[i]
+    for i in range(5):
+        for j in range(i + 1, 5):
+            share = table[j, i] / table[i, i]
+            for m in range(i, 6):
+                table[j, m] -= share * table[i, m]
+    for i in range(4, -1, -1):
+        out[i] = table[i, 5]
+        for j in range(i + 1, 5):
+            out[i] -= table[i, j] * out[j]
+        out[i] /= table[i, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
 def descend(
     begin: np.ndarray,
     low: np.ndarray,
@@ -128,25 +152,27 @@ def descend(
 
     `numbers` are the steepest wing, the pull toward `begin`, the margin of g, and the weights of g and of the floor.
     """
-    p = np.minimum(np.maximum(begin, low), high)
-    normal, gradient, damped = np.empty((5, 5)), np.empty(5), np.empty((5, 5))
-    next_normal, next_gradient = np.empty((5, 5)), np.empty(5)
-    loss = _loss(p, begin, k, w, root_weight, asked, floor_k, floor_w, numbers, normal, gradient)
+    p, tried, step, held = np.empty(5), np.empty(5), np.empty(5), np.zeros(5, dtype=np.bool_)
+    normal, gradient = np.empty((2, 5, 5)), np.empty((2, 5))
+    for i in range(5):
+        p[i] = min(max(begin[i], low[i]), high[i])
+    now = 0
+    loss = _loss(p, begin, k, w, root_weight, asked, floor_k, floor_w, numbers, normal[now], gradient[now])
     damping, calm = 1e-3, 0
     for _ in range(_ROUNDS):
-        damped[:] = normal
-        pushed = gradient.copy()
         for i in range(5):
-            damped[i, i] += damping * normal[i, i] + 1e-12
-            if (p[i] <= low[i] and gradient[i] > 0.0) or (p[i] >= high[i] and gradient[i] < 0.0):
-                # Held at its bound.
-                damped[i, :], damped[:, i], damped[i, i], pushed[i] = 0.0, 0.0, 1.0, 0.0
-        tried = np.minimum(np.maximum(p - np.linalg.solve(damped, pushed), low), high)
-        found = _loss(tried, begin, k, w, root_weight, asked, floor_k, floor_w, numbers, next_normal, next_gradient)
+            slope = gradient[now, i]
+            held[i] = (p[i] <= low[i] and slope > 0.0) or (p[i] >= high[i] and slope < 0.0)
+        _step(normal[now], gradient[now], damping, held, step)
+        for i in range(5):
+            tried[i] = min(max(p[i] + step[i], low[i]), high[i])
+        other = 1 - now
+        found = _loss(tried, begin, k, w, root_weight, asked, floor_k, floor_w, numbers, normal[other], gradient[other])
         if found < loss:
             calm = calm + 1 if loss - found <= _GAIN * loss else 0
-            p, loss = tried, found
-            normal[:], gradient[:] = next_normal, next_gradient
+            for i in range(5):
+                p[i] = tried[i]
+            loss, now = found, other
             damping = max(damping / 5.0, 1e-12)
         else:
             damping *= 4.0
