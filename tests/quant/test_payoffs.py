@@ -212,8 +212,9 @@ def test_settlement_values_and_what_is_missing() -> None:
 
 
 def test_contracts_are_netted() -> None:
-    twice = netted(legs_of((CALL, 100, 1), (PUT, 90, 2), (CALL, 100, 1), (CALL, 110, 1), (CALL, 110, -1)))
-    assert twice.strike.tolist() == [90.0, 100.0]
+    twice = netted(legs_of((CALL, 100, 1), (PUT, 100, 2), (CALL, 100, 1), (CALL, 110, 1), (CALL, 110, -1)))
+    assert twice.right.tolist() == [PUT, CALL]
+    assert twice.strike.tolist() == [100.0, 100.0]
     assert twice.ratio.tolist() == [2, 2]
     with pytest.raises(BadInput, match="cancel each other"):
         netted(legs_of((CALL, 100, 1), (CALL, 100, -1)))
