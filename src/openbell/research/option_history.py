@@ -15,6 +15,9 @@ from openbell.research.stage_one import Outcomes
 
 Progress = Callable[[int, int, str], None]
 
+#: Calendar days after a chain session by which every position of its decision has ended: the longest set is of 45 days,
+#: and an expiry stands for it up to a third beyond. So a day is closed by the date alone, for past days and for today.
+CLOSED_AFTER = np.timedelta64(62, "D")
 #: Reasons that are known before the fill: such a set is not chosen. Any other lack shows only when it is filled.
 UNLISTED = ("NO_EXPIRY", "ZERO_WIDTH", "NO_STRIKE")
 
@@ -133,18 +136,17 @@ def stage_two(
     Parameters
     ----------
     states : (n, f) state of the market at each chain session; a row that is not finite has no similar days.
-    rows : positions, those whose outcomes were not closed by their decision are never looked at.
+    rows : positions; a day less than `CLOSED_AFTER` before them is never looked at.
     count : similar days. minimum_outcomes, level : as in `quant.parameter_choice`, whose ranking this is: the best
         lower bound of the score among the sets that were listed.
     """
     n, s = made.returns.shape[:2]
     which = np.full((n, s), -1, dtype=np.int64)
     similar = np.zeros(n, dtype=np.int64)
-    moments = np.where(np.isnat(made.known_at), np.datetime64("9999-01-01", "us"), made.known_at)
     for done, row in enumerate(rows, start=1):
         if not np.isfinite(states[row]).all():
             continue
-        near = similar_days(states[:row], moments[:row] <= made.as_of[row], states[row], count=count)
+        near = similar_days(states[:row], closed_by(made.sessions[:row], made.sessions[row]), states[row], count=count)
         similar[row] = len(near.rows)
         if near.refused is None:
             which[row] = [_best(made, near.rows, row, at, minimum_outcomes, level) for at in range(s)]
@@ -155,6 +157,11 @@ def stage_two(
     returns = np.where(taken, np.take_along_axis(made.returns, at, axis=2)[:, :, 0], np.nan)
     held = np.where(taken, np.take_along_axis(made.held, at, axis=2)[:, :, 0], 0.0)
     return Chosen(which, returns, held, similar)
+
+
+def closed_by(sessions: np.ndarray, today: np.datetime64) -> np.ndarray:
+    """(n,) whether every outcome of the decision after each chain session was closed when `today`, one itself, closed."""
+    return np.asarray(sessions.astype("datetime64[D]") + CLOSED_AFTER <= today)
 
 
 def _best(made: Cube, days: np.ndarray, row: int, structure: int, minimum: int, level: float) -> int:
