@@ -70,7 +70,11 @@ def test_stated_numbers_are_black_s(empty: Home) -> None:
     assert told["modelled"] is False
     assert told["margin_usd"] == pytest.approx(5000.0)
     json.dumps(told, allow_nan=False)
-    assert not any("modelled" in line for line in lines_of(found))
+    assert not any("modelled" in line or "early" in line for line in lines_of(found))
+    stock = Asked("AAPL", "LONG_PUT", (180.0,), (NEAR,), as_of=AS_OF, spot=175.0, iv=0.3, rate=0.0, dividend_yield=0.0)
+    assert price(stock, empty).notes == (
+        "Options on AAPL may be exercised early; the values and Greeks here leave that right out.",
+    )
 
 
 def test_a_calendar_is_valued_at_its_near_expiry(empty: Home) -> None:

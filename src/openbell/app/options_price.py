@@ -99,7 +99,7 @@ def price(asked: Asked, home: Home) -> Priced:
     discount = math.exp(-market.rate * left)
     density = market.distribution(expiry, left)
     sample, no_history = _history(asked, home, session, before, expiry, market.spot)
-    multiplier, broad = _contract(asked.underlying)
+    multiplier, broad, american = _contract(asked.underlying)
     held = requirement(legs, market.spot, _marks(each, quotes), broad_index=broad, multiplier=multiplier)
     return Priced(
         asked=asked,
@@ -126,7 +126,7 @@ def price(asked: Asked, home: Home) -> Priced:
         ),
         margin=replace(held, premium_usd=premium * multiplier),
         multiplier=multiplier,
-        notes=market.notes,
+        notes=(*market.notes, *american),
     )
 
 
@@ -238,9 +238,12 @@ def _history(
         return None, str(missing)
 
 
-def _contract(underlying: str) -> tuple[float, bool]:
-    """USD per point, and whether the options are on a broad index."""
+def _contract(underlying: str) -> tuple[float, bool, tuple[str, ...]]:
+    """USD per point, whether the options are on a broad index, and what to say of early exercise."""
+    from openbell.core.types import Exercise
     from openbell.market.contracts import CLASSES, option_class
 
     found = option_class(underlying)
-    return found.multiplier, underlying in {each.underlying for each in CLASSES.values()} - {"VIX"}
+    broad = underlying in {each.underlying for each in CLASSES.values()} - {"VIX"}
+    told = f"Options on {underlying} may be exercised early; the values and Greeks here leave that right out."
+    return found.multiplier, broad, (told,) if found.exercise is Exercise.AMERICAN else ()
