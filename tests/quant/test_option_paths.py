@@ -99,28 +99,28 @@ def slow(of, held, p, exits, costs, american=False):
 
 def bounds_by_brute_force(of, held, p, legs, near, premium, american):
     """Check 17: extremes of the payoff over a grid of spots, infinite where its ends still move."""
-    if any(held.expiry[p, leg] > near for leg in legs):
-        best = -math.inf
-        for chosen in (leg for leg in legs if held.expiry[p, leg] == near):
-            spot, total = held.strike[p, chosen], 0.0
-            for leg in legs:
-                ratio, right, strike = held.ratio[p, leg], held.right[p, leg], held.strike[p, leg]
-                if held.expiry[p, leg] == near:
-                    total += ratio * max(right * (spot - strike), 0.0)
-                else:
-                    years = float((of.sessions[held.expiry[p, leg]] - of.sessions[near]).astype(int)) / 365
-                    worth = float(value(of, held.entry[p], right, strike, years, spot))
-                    total += ratio * (max(worth, right * (spot - strike)) if american else worth)
-            best = max(best, total)
-        return premium, best - premium
     spots = np.unique(np.r_[np.linspace(0.0, 12000.0, 2401), [held.strike[p, leg] for leg in legs]])
     payoff = sum(
         held.ratio[p, leg] * np.maximum(held.right[p, leg] * (spots - held.strike[p, leg]), 0.0) for leg in legs
     )
     rising = payoff[-1] - payoff[-2]
-    loss = math.inf if rising < -1e-9 else premium - payoff.min()
-    profit = math.inf if rising > 1e-9 else payoff.max() - premium
-    return loss, profit
+    far = [leg for leg in legs if held.expiry[p, leg] > near]
+    endless = rising < -1e-9 or any(held.ratio[p, leg] < 0 for leg in far)
+    loss = math.inf if endless else premium - payoff.min()
+    if not far:
+        return loss, math.inf if rising > 1e-9 else payoff.max() - premium
+    best = -math.inf
+    for chosen in (leg for leg in legs if leg not in far):
+        spot, total = held.strike[p, chosen], 0.0
+        for leg in legs:
+            ratio, right, strike = held.ratio[p, leg], held.right[p, leg], held.strike[p, leg]
+            worth = max(right * (spot - strike), 0.0)
+            if leg in far:
+                years = float((of.sessions[held.expiry[p, leg]] - of.sessions[near]).astype(int)) / 365
+                worth = max(float(value(of, held.entry[p], right, strike, years, spot)), worth if american else 0.0)
+            total += ratio * worth
+        best = max(best, total)
+    return loss, best - premium
 
 
 @pytest.fixture(scope="module")

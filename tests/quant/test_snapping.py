@@ -1,6 +1,8 @@
 """Parameter sets on listed and on quoted contracts: never moved in silence."""
 
 import dataclasses
+import gzip
+import re
 import sys
 from pathlib import Path
 
@@ -162,3 +164,35 @@ def test_a_chain_from_the_quote_table():
 def test_a_chain_without_a_spot_is_refused(quoted):
     with pytest.raises(BadInput, match="spot of a chain must be above 0"):
         dataclasses.replace(quoted, spot=float("nan"))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_real_chains_offer_contracts_of_every_structure(structure, real_chain):
+    """Check 22 on quotes of a real day: every contract is in the file, live, and as near as the rules say."""
+    asked = grid(structure)
+    placed = snap_to_chain(asked, real_chain, np.datetime64("2023-09-15"))
+    fine = placed.reason == 0
+    assert fine.sum() >= 10
+    rows = set(zip(real_chain.strike, real_chain.expiry, real_chain.right, real_chain.bid, strict=True))
+    for c in np.flatnonzero(fine):
+        legs = zip(placed.strike[c], placed.date[c], asked.right, placed.bid[c], strict=True)
+        assert all(leg in rows for leg in legs)
+    away = np.abs(placed.strike[fine] / real_chain.spot - asked.moneyness[fine])
+    assert np.median(away) < 0.005
+    assert (placed.bid[fine] > 0).all()
+
+
+@pytest.fixture(scope="module")
+def real_chain(real_data):
+    text = gzip.decompress((real_data / "chains" / "cboe" / "spx_2023-09-14.csv.gz").read_bytes()).decode()
+    cells = [line.split(",") for line in text.splitlines() if ",SPX" in line]
+    root = [re.match(r"(SPXW?)(\d\d)(\d\d)(\d\d)C", each[1]) for each in cells]
+    expiry = np.array([f"20{m[2]}-{m[3]}-{m[4]}" for m in root], dtype="datetime64[D]")
+    strike, am = np.array([float(each[11]) for each in cells]), np.array([m[1] == "SPX" for m in root])
+    two = [np.array([[float(each[4]), float(each[5])] for each in cells]),
+           np.array([[float(each[15]), float(each[16])] for each in cells])]  # fmt: skip
+    quotes = np.concatenate(two)
+    return Chain(
+        np.datetime64("2023-09-14"), 4505.10, np.tile(strike, 2), np.tile(expiry, 2), np.repeat([1, -1], len(strike)),
+        quotes[:, 0], quotes[:, 1], np.tile(am, 2),
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from openbell.core.declare import Label, collect
 from openbell.core.errors import BadInput, DeclarationError
 from openbell.core.time import Sessions
 from openbell.labels import forward, structures
+from openbell.quant.edgeless import edgeless_surfaces
 from openbell.quant.option_paths import Costs, Exits, Positions, simulate
 from openbell.quant.parameter_grids import grid
 from openbell.quant.structures import STRUCTURES
@@ -211,3 +212,24 @@ def test_settings_that_make_no_table_are_refused(bad, match):
 def test_a_label_of_bars_is_no_label_of_outcomes(table):
     with pytest.raises(DeclarationError, match="reads `bars`"):
         label_rows(table, collect([forward], Label).values())
+
+
+def test_nothing_has_an_edge_before_costs_and_everything_loses_after():
+    """On exact martingales: kills a fill at another day's price, a settlement off the close, an exit that looks ahead.
+
+    Sixteen markets are sixteen independent numbers; none strays four of their standard errors.
+    """
+    free, paid = [], []
+    names = ("CALENDAR_SPREAD", "IRON_CONDOR", "LONG_CALL")
+    for seed in range(16):
+        made = edgeless_surfaces(DAYS[:60], seed, start=3000.0, later=DAYS[60:]).surfaces
+        for costs, where in ((Costs(0.0, 0.0), free), (Costs(), paid)):
+            asked = CounterfactualSettings(structures=names, sets=15, costs=costs)
+            # Wide enough to cost something; the free fills cross none of it.
+            spread = np.array([np.log(0.002), 0.5, 0.0, 0.0, np.log(1e-4), 1.0, 1e-9, 1e-9, 3.0])
+            rows = counterfactuals(dataclasses.replace(made, spread=spread), calendar(), asked)
+            mean = rows.group_by("structure").agg(pl.col("pnl_usd").mean()).sort("structure")["pnl_usd"].to_numpy()
+            where.append(mean)
+    error = np.std(free, axis=0, ddof=1) / np.sqrt(len(free))
+    assert (np.abs(np.mean(free, axis=0)) < 4 * error).all()
+    assert (np.mean(paid, axis=0) < np.mean(free, axis=0) - 10.0).all()

@@ -234,14 +234,19 @@ def nearest_expiry(
     start = np.searchsorted(listed.date, wanted)
     best = np.full(wanted.shape, -1, dtype=np.int64)
     gap = np.maximum(float(TOLERANCE_DAYS), TOLERANCE_SHARE * target)
-    # The later side goes first and a tie does not replace it.
-    for step in (*range(_OFFSETS), *range(-1, -_OFFSETS - 1, -1)):
-        at = start + step
-        inside = np.clip(at, 0, len(listed.date) - 1)
-        away = np.abs((listed.date[inside] - wanted).astype(np.int64))
-        able = (at == inside) & (listed.listed_from[inside] <= session) & (listed.date[inside] > floor)
-        better = able & ((away < gap) | ((away <= gap) & (best < 0)))
-        best, gap = np.where(better, inside, best), np.where(better, away, gap)
+    # The later side goes first and a tie does not replace it; each side ends where nothing nearer can come.
+    for side in (range(_OFFSETS), range(-1, -_OFFSETS - 1, -1)):
+        for step in side:
+            at = start + step
+            inside = np.clip(at, 0, len(listed.date) - 1)
+            date = listed.date[inside]
+            away = np.abs((date - wanted).astype(np.int64))
+            within = (at == inside) & (away <= gap)
+            if not within.any():
+                break
+            able = within & (listed.listed_from[inside] <= session) & (date > floor)
+            better = able & ((away < gap) | (best < 0))
+            best, gap = np.where(better, inside, best), np.where(better, away, gap)
     return best
 
 

@@ -102,8 +102,9 @@ class Outcomes:
     ----------
     pnl_usd : after spread and commissions; NaN unless it was closed. premium : points, a debit is positive, NaN where
         it could not be priced.
-    max_loss_usd, max_profit_usd : at entry, the commission of the entry included, positive, possibly inf; with several
-        expiries the debit, and the value at the near expiry on a near strike by the surface of the entry.
+    max_loss_usd, max_profit_usd : at entry, the commission of the entry included, positive, possibly inf. With several
+        expiries the loss holds far legs at their intrinsic value (a calendar loses its debit), and the profit is the
+        value at the near expiry on a near strike by the surface of the entry.
     exit : row of the exit, -1 where there is none. held_sessions : from entry to exit, -1.
     reason : int8, a key of `REASONS`. unmarked : sessions without a surface, on which no exit could be judged.
     marks : (p, h) profit if closed at the close `h` sessions after the entry, costs included, the last one the
@@ -218,10 +219,12 @@ def simulate(
         np.zeros(count, dtype=np.int64),
         np.full((count, _longest(book, len(market.day)) if marks else 0), np.nan),
     )
-    slices = np.linspace(0, count, max(1, min(jobs, count)) + 1).astype(int).tolist()
-    with ThreadPoolExecutor(len(slices) - 1) as pool:
-        done = [pool.submit(walk, market, book, rules, log, start, stop) for start, stop in itertools.pairwise(slices)]
-        for each in done:
+    slices = list(itertools.pairwise(np.linspace(0, count, max(1, min(jobs, count)) + 1).astype(int).tolist()))
+    if len(slices) == 1:
+        walk(market, book, rules, log, *slices[0])
+        return _outcomes(log, book)
+    with ThreadPoolExecutor(len(slices)) as pool:
+        for each in [pool.submit(walk, market, book, rules, log, *part) for part in slices]:
             each.result()
     return _outcomes(log, book)
 

@@ -178,19 +178,26 @@ def _payoff(book: Book, p: int, spot: float) -> float:
 
 @_inner
 def _bounds(market: Market, book: Book, p: int, near: int, premium: float) -> tuple[float, float]:
-    """Largest loss and profit, points: exact at one expiry; with several, the debit and the value at a near strike."""
-    low, high, slope, far = _payoff(book, p, 0.0), _payoff(book, p, 0.0), 0, False
+    """Largest loss and profit, points: exact at one expiry.
+
+    With several, the loss holds far legs at their intrinsic value (a calendar, or a diagonal that is covered, loses its
+    debit; a far leg that is sold has no bound), and the profit is taken at a near strike.
+    """
+    low, high, slope = _payoff(book, p, 0.0), _payoff(book, p, 0.0), 0
+    far, far_sold = False, False
     for leg in range(book.ratio.shape[1]):
         if book.ratio[p, leg] == 0:
             continue
-        far = far or book.expiry[p, leg] > near
+        if book.expiry[p, leg] > near:
+            far, far_sold = True, far_sold or book.ratio[p, leg] < 0
         at = _payoff(book, p, book.strike[p, leg])
         low, high = min(low, at), max(high, at)
         if book.right[p, leg] > 0:
             slope += book.ratio[p, leg]
+    loss = math.inf if slope < 0 or far_sold else premium - low
     if far:
-        return premium, _best_at_near(market, book, p, near) - premium
-    return (math.inf if slope < 0 else premium - low), (math.inf if slope > 0 else high - premium)
+        return loss, _best_at_near(market, book, p, near) - premium
+    return loss, (math.inf if slope > 0 else high - premium)
 
 
 @_inner

@@ -71,10 +71,15 @@ def snapped(
     session, spot = np.asarray(session, dtype="datetime64[D]"), np.asarray(spot, dtype=np.float64)
     floor = session if fill is None else np.asarray(fill, dtype="datetime64[D]")
     near, far = targets.dte.min(axis=1), targets.dte.max(axis=1)
-    shape = (len(session), len(near))
+    # Many sets ask for the same days: each pair is looked up once.
+    asked, place = np.unique(np.column_stack([near, far]), axis=0, return_inverse=True)
+    shape = (len(session), len(asked))
     days, floors = np.broadcast_to(session[:, None], shape), np.broadcast_to(floor[:, None], shape)
-    soon = nearest_expiry(listed, days, np.broadcast_to(near, shape), floors)
-    late = nearest_expiry(listed, days, np.broadcast_to(far, shape), np.where(soon >= 0, listed.date[soon], floors))
+    soon = nearest_expiry(listed, days, np.broadcast_to(asked[:, 0], shape), floors)
+    late = nearest_expiry(
+        listed, days, np.broadcast_to(asked[:, 1], shape), np.where(soon >= 0, listed.date[soon], floors)
+    )
+    soon, late = soon[:, place], late[:, place]
     is_far = targets.dte > near[:, None]
     index = np.where(is_far, late[:, :, None], soon[:, :, None])
     step = np.asarray(increment, dtype=np.float64)[:, None, None]
