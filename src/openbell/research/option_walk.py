@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,19 +106,15 @@ def walk(
         )
     starts = np.arange(0, len(rows), refit)
     tasks = [(candidate, start) for candidate in candidates for start in starts]
-    from joblib import Parallel, delayed
-
-    done = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_fold)(
-            features, outcomes, usable, each, rows[start : start + refit], ledger=ledger, train_rows=train_rows
-        )
-        for each, start in tasks
-    )
+    fold = partial(_fold, features, outcomes, usable, ledger=ledger, train_rows=train_rows)
     found: dict[str, list[Any]] = {each.name: [] for each in candidates}
-    for count, ((candidate, start), part) in enumerate(zip(tasks, done, strict=True), start=1):
-        found[candidate.name].append(part)
-        if progress is not None:
-            progress(count, len(tasks), f"{candidate.name} from row {start}")
+    # Plain threads: the libraries release the interpreter, and scikit-learn warns inside those of joblib.
+    with ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda task: fold(task[0], rows[task[1] : task[1] + refit]), tasks)
+        for count, ((candidate, start), part) in enumerate(zip(tasks, done, strict=True), start=1):
+            found[candidate.name].append(part)
+            if progress is not None:
+                progress(count, len(tasks), f"{candidate.name} from row {start}")
     return Walk(rows, rows[starts], {name: _joined(name, parts, outcomes) for name, parts in found.items()})
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from openbell.app.cli.options_price import price
 from openbell.app.cli.words import (
     AsOfOption,
     HomeOption,
@@ -77,4 +78,5 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Parts of the options desk: features, stage 2 alone, valuation.")
     group.command("features")(features)
     group.command("simulate")(simulate)
+    group.command("price")(price)
     app.add_typer(group, name="options")
