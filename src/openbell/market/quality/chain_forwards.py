@@ -176,7 +176,7 @@ def spot_findings(rows: pl.DataFrame, implied: pl.DataFrame, ended: pl.DataFrame
 
 
 def _beside_implied(rows: pl.DataFrame, implied: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
-    """`rows` beside what their chain implies: ``apart`` and ``allowed`` (shares),."""
+    """`rows` beside what their chain implies: ``apart`` and ``allowed`` (shares), and ``believed``."""
     chains = rows.group_by(CHAIN_KEY, maintain_order=True).agg(
         pl.col("strike").min().alias("lowest"), pl.col("strike").max().alias("highest")
     )
