@@ -119,7 +119,7 @@ def test_nobody_is_assigned_by_an_old_mark_and_nobody_exercises_what_we_hold():
     rules = Rules(american=True, delivered=True)
     found = run({1: strangle}, pl.concat([gap, later]), world, rules=rules, exits=NEVER)
     assert set(found.trades["event"]) == {"FILL"}
-    bought = Entry("LONG_CALL", legs((CALL, 105, 1, "2024-03-15")), contracts=1)
+    bought = Entry("RISK_REVERSAL", legs((CALL, 105, 1, "2024-03-15"), (PUT, 95, -1, "2024-03-15")), contracts=1)
     found = run({1: bought}, pl.concat([quotes, later]), world, rules=rules, exits=NEVER)
     assert set(found.trades["event"]) == {"FILL"}
 
@@ -286,6 +286,27 @@ def test_a_condor_that_settles_on_the_close_keeps_its_credit():
     pm = quotes.with_columns(pl.lit("PM").alias("settlement"))
     found = run({1: Entry("IRON_CONDOR", structure, contracts=3)}, pm, world, exits=NEVER)
     assert cents(found.positions, "pnl_usd") == [3_052.20]
+
+
+def test_legs_of_one_day_settle_at_their_own_hour():
+    """The call sold for the morning owes 13.37 at the open of 5163.37; the one for the close of 5140 is worth 0."""
+    world, quotes, _ = condor_world()
+    both = pl.concat([quotes, quotes.with_columns(pl.lit("PM").alias("settlement"))])
+    mixed = legs((CALL, 5150, -1, "2024-03-15"), (CALL, 5200, 1, "2024-03-15"))
+    found = run({1: Entry("X", mixed, np.array([True, False]), contracts=1)}, both, world, exits=NEVER)
+    assert found.trades["event"].to_list() == ["FILL", "FILL", "SETTLEMENT", "EXPIRY"]
+    assert cents(found.positions, "pnl_usd") == [630.0 - 1337.0 - 1.95]
+    low = legs((CALL, 5150, -1, "2024-03-15"), (PUT, 5000, 1, "2024-03-15"))
+    other = dataclasses.replace(world, close=np.array([5110.0, 5100.0, 5120.0, 4990.0]))
+    found = run({1: Entry("X", low, np.array([True, False]), contracts=1)}, both, other, exits=NEVER)
+    assert cents(found.trades, "cash_usd")[2:] == [-1337.65, 999.35]  # the put is worth 10.00 at the close alone
+
+
+def test_a_crossed_quote_is_no_quote():
+    world, quotes, structure = condor_world()
+    crossed = quotes.with_columns(pl.when(pl.col("strike") == 5000).then(9.9).otherwise(pl.col("bid")).alias("bid"))
+    found = run({1: Entry("IRON_CONDOR", structure, morning=True, contracts=1)}, crossed, world)
+    assert found.counts == {"UNFILLED": 1}
 
 
 # ---------------------------------------------------------------- exits, on the liquidation value

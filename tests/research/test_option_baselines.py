@@ -230,6 +230,15 @@ def test_a_chain_without_the_legs_is_no_trade():
     assert "no contract of 2024-03-25" in serving.served(s.LONG_PUT, mood(), chain, after=after).why
     assert "no listed expiry" in serving.served(s.LONG_CALL, mood(), chain, after=np.datetime64("2024-03-25")).why
     assert "no expiry more than 14 days" in serving.served(s.CALENDAR_SPREAD, mood(rsi_14=60), chain, after=after).why
+    close = table([("2024-03-04", "2024-04-04", 100, "CALL", 2, 5.0)]).with_columns(pl.lit(0.5).alias("delta"))
+    ten_days = serving.QuotedChain(pl.concat([quotes, close]), 100.0)
+    assert (
+        "no expiry more than 14 days" in serving.served(s.CALENDAR_SPREAD, mood(rsi_14=60), ten_days, after=after).why
+    )
+    sides = [(100, "CALL"), (105, "CALL"), (95, "PUT"), (105, "PUT")]
+    apart = table([("2024-03-04", "2024-04-05", strike, right, 2, 5.0) for strike, right in sides])
+    apart = serving.QuotedChain(apart.with_columns(pl.lit(0.5).alias("delta")), 101.0)
+    assert serving.served(s.LONG_STRADDLE, mood(), apart, after=after).legs.strike.tolist() == [105.0, 105.0]
     with pytest.raises(BadInput, match="Did you mean"):
         serving.served("IRON_CONDORS", mood(), chain, after=after)
 
