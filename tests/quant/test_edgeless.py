@@ -114,7 +114,7 @@ def test_the_path_follows_the_law_that_prices_it() -> None:
 
 
 def test_nothing_has_an_edge_at_mid_and_after_costs_all_of_it_loses() -> None:
-    """Check 2: over many markets, held to the near expiry or closed early, mean profits are within three errors of 0."""
+    """Check 2: over many markets, held or closed early, mean profits are within three standard errors of 0."""
     profit: dict[tuple[str, int], list[float]] = {(name, exit_): [] for name in STRUCTURES for exit_ in (EARLY, NEAR)}
     paid: dict[str, list[float]] = {name: [] for name in STRUCTURES}
     for seed in range(120):
