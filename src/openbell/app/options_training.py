@@ -130,7 +130,8 @@ def full_table(data: OptionMarketData) -> pl.DataFrame:
             **{f"p{at}": surfaces.parameters[:, at] for at in range(6)},
         }
     )
-    made_of = [frame_digest(numbers), surfaces.spread.tolist(), _words(settings), code_behind(code)]
+    clock = [str(surfaces.displacement), surfaces.clock.tolist()]
+    made_of = [frame_digest(numbers), surfaces.spread.tolist(), clock, _words(settings), code_behind(code)]
     return cached(home, digest(made_of), lambda: counterfactuals(surfaces, data.view.sessions, settings))
 
 
@@ -202,19 +203,26 @@ def train_options(
     if done is not None:
         return done
     _count(home, underlying, candidates, plan)
-    walked = _walked(home, past, candidates, progress)
-    chosen = stage_two(past.made, past.states, walked.rows, count=home.settings.options.similar_days, progress=progress)
-    board = _board(home, past, walked, chosen)
+    walked, chosen, board = judged(home, past, candidates, progress)
     manifests = _fitted(home, past, candidates, folder, progress)
     files = _evidence(folder, past, walked, chosen, board)
     return _recorded(home, past, session, plan, folder, walked, board, manifests, files, kind)
+
+
+def judged(
+    home: Home, past: Past, candidates: Sequence[Candidate], progress: Progress | None = None
+) -> tuple[Walk, Chosen, Scoreboard]:
+    """Stage 1 walked forward, stage 2 on each of its days, and the scoreboard of both."""
+    walked = _walked(home, past, candidates, progress)
+    chosen = stage_two(past.made, past.states, walked.rows, count=home.settings.options.similar_days, progress=progress)
+    return walked, chosen, _board(home, past, walked, chosen)
 
 
 def _plan(home: Home, past: Past, candidates: Sequence[Candidate], kind: str) -> str:
     """Hash of everything that decides what is found."""
     from openbell.research import option_history, option_scores, option_walk, stage_one
 
-    tried = {each.name: _configurations(each) for each in candidates}
+    tried = {each.name: configurations_of(each) for each in candidates}
     frame = past.features.with_columns(pl.Series("usable", past.usable))
     return digest(
         {
@@ -236,7 +244,8 @@ def _sum(made: Cube) -> str:
     return hashlib.sha256(np.ascontiguousarray(made.returns).tobytes() + made.known_at.tobytes()).hexdigest()
 
 
-def _configurations(each: Candidate) -> dict[str, tuple[str, Mapping[str, Any]]]:
+def configurations_of(each: Candidate) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """What a fit of this candidate tries: fingerprint and parameters by model name."""
     assert each.regressor is not None
     assert each.classifier is not None
     return configurations(each.regressor, each.classifier, each.parameters)
@@ -259,7 +268,7 @@ def _count(home: Home, underlying: str, candidates: Sequence[Candidate], plan: s
         [
             Trial(desk, "candidate", name, fingerprint, plan, parameters)
             for each in candidates
-            for name, (fingerprint, parameters) in _configurations(each).items()
+            for name, (fingerprint, parameters) in configurations_of(each).items()
         ],
         at=now(),
     )
