@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbell.core.errors import BadInput
@@ -21,6 +21,7 @@ SYMBOLS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(SYMBOLS)
 def test_what_is_printed_is_read_back(symbol):
     """Property, check 30: parse(format(x)) == x, both ways. Kills: a strike cut instead of rounded, a root's digits
@@ -30,6 +31,7 @@ def test_what_is_printed_is_read_back(symbol):
     assert occ_symbol(symbol.padded).padded == symbol.padded
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(SYMBOLS, min_size=1, max_size=20))
 def test_many_at_once_are_each_alone(symbols):
     """Kills: a column of `occ_columns` or of `occ_expression` that follows another rule than `occ_symbol`."""
