@@ -22,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("documents")
 DOCUMENTS = (
     "README.md",
     "docs/stocks.md",
+    "docs/options.md",
     "docs/data.md",
     "docs/design.md",
     "docs/DAILY_LIVE_OPERATIONS.md",
@@ -46,6 +47,12 @@ SMALL = {
     "TOURNAMENT__CPCV_GROUPS": "0",
     "TOURNAMENT__TRIALS": "2",
     "MODELS__XGBOOST__N_ESTIMATORS": "10",
+    "OPTIONS__CANDIDATES": '["lightgbm", "catboost"]',
+    "OPTIONS__MIN_TRAIN_SESSIONS": "60",
+    "MODELS__LIGHTGBM__N_ESTIMATORS": "5",
+    "MODELS__LIGHTGBM_CLASSIFIER__N_ESTIMATORS": "5",
+    "MODELS__CATBOOST__N_ESTIMATORS": "5",
+    "MODELS__CATBOOST_CLASSIFIER__N_ESTIMATORS": "5",
 }
 SMALLER = {"--trials 100": "--trials 2"}
 #: Exit codes that an honest answer may have: a comparison that differs is 1, and so is a tournament that nobody
@@ -55,6 +62,7 @@ HONEST = {
     "openbell tournament stocks": {0, 1},
     "openbell holdout open stocks": {0, 1},
     "openbell rollback stocks": {0, 1},
+    "openbell options simulate": {0, 1},
 }
 
 
@@ -66,6 +74,9 @@ FILES = {
     "sectors.csv": "symbol,sector\nN01,Energy\nN02,Utilities\n",
     "rates.csv": "date,value\n2020-03-12,0.88\n2020-03-13,0.94\n",
 }
+
+
+WORDS = ("open", "high", "low", "close", "volume")
 
 
 def _commands(text):
@@ -88,6 +99,34 @@ def _write_bars(path):
         for name in range(closes.shape[1]):
             for day, close, volume in zip(days, closes[:, name], volumes[:, name], strict=True):
                 writer.writerow([f"N{name:02d}", day.isoformat(), f"{close:.4f}", int(volume)])
+
+
+def _write_indices(folder):
+    """An index, a fund on it and a volatility index, as random as the bars, with the columns that such files have."""
+    random = np.random.default_rng(11)
+    days = sessions("XNYS").between(dt.date(2018, 1, 2), dt.date(2020, 3, 13))
+    level = 15.0 * np.exp(
+        np.convolve(random.normal(0.0, 0.05, len(days) + 60), 0.95 ** np.arange(60))[60 : len(days) + 60]
+    )
+    moves = level[:, None] / 1600.0 * random.normal(size=(len(days), 6))
+    close = 2700.0 * np.exp(np.cumsum(moves[:, 0]))
+    start = np.concatenate([[2700.0], close[:-1]]) * np.exp(0.3 * moves[:, 1])
+    high = np.maximum(start, close) * np.exp(np.abs(0.3 * moves[:, 2]))
+    low = np.minimum(start, close) * np.exp(-np.abs(0.3 * moves[:, 3]))
+    volume = random.integers(3_000_000_000, 5_000_000_000, len(days)).astype(float)
+    fund = 0.1 * np.exp(0.1 * moves[:, 4])
+    columns = {
+        "SPX_daily.csv": (start, high, low, close, volume),
+        "SPY_daily.csv": (*(each * fund for each in (start, high, low, close)), volume),
+        "VIX_daily.csv": (level, level * 1.01, level * 0.99, level, None),
+    }
+    for name, table in columns.items():
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            kept = [(word, each) for word, each in zip(WORDS, table, strict=True) if each is not None]
+            writer.writerow(["date", *(word for word, _ in kept)])
+            for row, day in enumerate(days):
+                writer.writerow([day.isoformat(), *(f"{each[row]:.4f}" for _, each in kept)])
 
 
 def _main(command, patch):
@@ -122,6 +161,7 @@ def prepared(tmp_path_factory):
     """A folder with the files that the documents speak of, and a home that is imported and trained."""
     folder = tmp_path_factory.mktemp("documents")
     _write_bars(folder / "bars.csv")
+    _write_indices(folder)
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
