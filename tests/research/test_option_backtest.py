@@ -669,7 +669,7 @@ def test_the_margin_of_a_covered_position_is_asked_once_and_stays_right():
     quotes, world = SurfaceQuotes(surfaces, calendar=calendar), Spots.of(surfaces, calendar=calendar)
     near, far = str(calendar[20]), str(calendar[45])
     parts = (
-        legs((PUT, 900, 1, near), (PUT, 940, -1, near), (CALL, 1060, -1, near), (CALL, 1100, 1, near)),
+        legs((PUT, 870, 1, near), (PUT, 940, -1, near), (CALL, 1060, -1, near), (CALL, 1130, 1, near)),
         legs((CALL, 1060, -1, near), (CALL, 1060, 1, far)),
         legs((CALL, 1130, -1, far), (CALL, 1000, 1, far)),
         legs((PUT, 950, -1, far)),

@@ -428,8 +428,8 @@ class Steps:
 def _is_covered(lots: np.ndarray, close: float) -> bool:
     """Whether every sold option is so narrowly covered that no price can move the requirement.
 
-    A naked one asks for a tenth of the underlying (or strike) at the least: where all pairs of strikes together span
-    less than that, the cover is always the cheaper choice, and what it asks for is a matter of strikes alone.
+    A naked one asks for a tenth of the underlying (or strike) at the least: where the pairs of strikes of one right
+    together span less than that, the cover is always the cheaper choice, and what it asks for depends on strikes alone.
     """
     right, strike, quantity = lots["right"], lots["strike"], lots["quantity"]
     sold, bought = quantity < 0, quantity > 0
@@ -437,13 +437,13 @@ def _is_covered(lots: np.ndarray, close: float) -> bool:
         return True
     if not bought.any() or lots["expiry"][bought].min() < lots["expiry"][sold].max():
         return False
-    units, span = np.abs(quantity) // np.gcd.reduce(quantity), 0.0
+    units, least = np.abs(quantity) // np.gcd.reduce(quantity), MINIMUM_SHARE * min(close, float(strike.min()))
     for each in np.unique(right[sold]):
         of = right == each
-        if quantity[of].sum() < 0:
+        wide = float(np.ptp(strike[of])) * float(units[of & sold].sum()) >= least
+        if wide or quantity[of].sum() < 0:
             return False
-        span += float(np.ptp(strike[of])) * float(units[of & sold].sum())
-    return span < MINIMUM_SHARE * min(close, float(strike.min()))
+    return True
 
 
 def _unfilled(order: _Order, quoted: Quoted) -> tuple[str, str] | None:
