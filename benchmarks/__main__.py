@@ -87,13 +87,21 @@ WITHOUT_MARKET = {"backtests"}
 
 def main(words: list[str]) -> None:
     """Measure what is named, or all but the edge study; a full run writes the page."""
+    if words[:1] == ["options_study"]:
+        from benchmarks.options_study import main as options_study
+
+        return options_study(words[1:])
     if words[:1] == ["edge"]:
         from benchmarks.edge_study import main as edge
 
         return edge(words[1:])
+    if words[:1] == ["calibrate_surface"]:
+        from benchmarks.calibrate_surface import main as calibrate
+
+        return calibrate()
     strange = [word for word in words if word not in PARTS]
     if strange:
-        sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {', '.join(PARTS)}, edge.")
+        sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {', '.join(PARTS)}, edge, calibrate_surface.")
     text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
     with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:
         wanted = words or list(PARTS)
