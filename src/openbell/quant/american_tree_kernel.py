@@ -2,8 +2,8 @@
 
 Dated dividends are escrowed: spot less the present value of what is paid until expiry moves lognormally, and the holder
 gets the whole spot on exercise. The tree is Leisen and Reimer's, at two sizes, extrapolated. Exercise pays most just
-before or just after a dividend, which no step of the tree hits: from the last step before it the holder may also decide
-to exercise then, so that no dividend has to wait for a step.
+before or just after a dividend, which no step of the tree hits. Whether to do so is decided at the step before, which
+is too soon, and at the step after, which is too late, and the two values are weighted by where the date lies between.
 
 References
 ----------
@@ -58,6 +58,15 @@ def pending(years: float, until: float, rate: float, when: np.ndarray, amount: n
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _ex_date(after: float, until: float, when: np.ndarray) -> int:
+    """Place of the first dividend after one time and not after another; -1 if there is none."""
+    for k in range(len(when)):
+        if after < when[k] <= until:
+            return k
+    return -1
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _tree(
     right: float,
     spot: float,
@@ -71,6 +80,7 @@ def _tree(
     steps: int,
     level: np.ndarray,
     value: np.ndarray,
+    other: np.ndarray,
 ) -> float:
     """Value in one tree with an odd number of `steps`; `spot` without the dividends until expiry."""
     step = years / steps
@@ -88,18 +98,25 @@ def _tree(
         now = i * step
         kept = pending(now, years, rate, when, amount)
         paid = right * (kept - strike)
+        at = _ex_date(now, min(now + step, years), when)
+        if at >= 0:
+            wait = when[at] - now
+            before = pending(now, years, rate, when[at:], amount[at:])
+            after = before - amount[at] * math.exp(-rate * wait)
+            owed = strike * math.exp(-rate * wait)
+            committed, share = max(right * (before - owed), right * (after - owed)), wait / step
+            early = right * math.exp(-dividend_yield * wait)
+            late, settled = early / math.exp(-dividend_yield * step), committed / factor
+            for j in range(i + 2):
+                other[j] = max(value[j], late * level[j] + settled)
         for j in range(i + 1):
             level[j] *= back
             value[j] = max(rise * value[j + 1] + fall * value[j], right * level[j] + paid)
-        for k in range(len(when)):
-            if now < when[k] <= min(now + step, years):
-                wait = when[k] - now
-                carried, owed = right * math.exp(-dividend_yield * wait), strike * math.exp(-rate * wait)
-                before = pending(now, years, rate, when[k:], amount[k:])
-                after = before - amount[k] * math.exp(-rate * wait)
-                paid = max(right * (before - owed), right * (after - owed))
-                for j in range(i + 1):
-                    value[j] = max(value[j], carried * level[j] + paid)
+        if at >= 0:
+            for j in range(i + 1):
+                later = max(rise * other[j + 1] + fall * other[j], right * level[j] + paid)
+                sooner = max(value[j], early * level[j] + committed)
+                value[j] = sooner + share * (later - sooner)
     return float(value[0])
 
 
@@ -146,17 +163,17 @@ def american(
             log = math.log(have / owe)
             return max(floor, owe * put_value(log, earns * years, costs * years, s, w[: NODES + 1], w[NODES + 1 :]))
     few, many = steps, 2 * steps + 1
-    level, value = w[: many + 1], w[many + 1 : 2 * many + 2]
+    level, value, other = w[: many + 1], w[many + 1 : 2 * many + 2], w[2 * many + 2 : 3 * many + 3]
     s = max(s, 1e-4) / math.sqrt(years)
-    coarse = _tree(right, bare, strike, years, s, rate, dividend_yield, when, amount, few, level, value)
-    fine = _tree(right, bare, strike, years, s, rate, dividend_yield, when, amount, many, level, value)
+    coarse = _tree(right, bare, strike, years, s, rate, dividend_yield, when, amount, few, level, value, other)
+    fine = _tree(right, bare, strike, years, s, rate, dividend_yield, when, amount, many, level, value, other)
     return max(floor, fine + (fine - coarse) * few / (many - few))
 
 
 @numba.njit(cache=True)
 def scratch_floats(steps: int) -> int:
     """How much scratch `american` wants."""
-    return max(4 * steps + 4, NODES + 1 + SCRATCH)
+    return max(6 * steps + 6, NODES + 1 + SCRATCH)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -66,9 +66,9 @@ def prices(
 
     Notes
     -----
-    ``D (r F N(r d1) - r K N(r d2))``, computed as intrinsic plus time value, so that an option far out of the money
-    keeps its relative precision. Against QuantLib over 0DTE to 10 years, volatility 1 % to 500 %, strikes to 12
-    deviations and rates from -5 % to 15 % the largest difference is 1e-14 of the larger of forward and strike.
+    ``D (r F N(r d1) - r K N(r d2))``, computed as intrinsic plus time value of the option that is out of the money.
+    Against QuantLib over one hour to 10 years, volatility 1 % to 500 %, strikes to 12 deviations and rates from -5 % to
+    15 % the largest difference is 2e-15 of the larger of discounted forward and strike.
 
     References
     ----------
@@ -116,9 +116,10 @@ def greeks(
 
     Notes
     -----
-    Theta and charm are the change as one calendar day (1/365 year) passes, spot standing still. Largest difference
-    from QuantLib's BlackCalculator (value to rho) and from central differences in 50 digits (vanna, vomma, charm),
-    over the grid of `prices` with a spot of 100: see the table in `tests/quant/test_black.py`.
+    Theta and charm are the change as one calendar day (1/365 year) passes, spot standing still. Largest difference from
+    QuantLib's BlackCalculator over the grid of `prices`, in shares of the natural size of each (S e^-qT for delta, and
+    so on): price 2e-15, delta 7e-13, gamma 6e-13, theta 2e-12, vega 6e-13, rho 9e-13, all at a deviation of 1e-4, where
+    the rounding of ln(F / K) is felt. Vanna, vomma and charm are within 2e-12 of derivatives taken in 50 digits.
 
     References
     ----------

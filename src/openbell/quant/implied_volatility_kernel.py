@@ -41,6 +41,8 @@ _ROUNDING = 4.0 * 2.220446049250313e-16
 _NOTHING = 1e-290
 #: A step of this share of the deviation leaves an error of its fourth power.
 _SETTLED = 1e-5
+#: How far rounding can put a solution on the other side of the inflection.
+_SEAM = 1e-6
 _STEPS = 60
 
 
@@ -134,10 +136,10 @@ def implied_deviation(moneyness: float, share: float, rest: float) -> float:
     corner = math.sqrt(-2.0 * moneyness)
     share_there = PEAK * (_MILLS_AT_0 - mills_ratio(corner))
     if share < share_there:
-        kind, low, high = 0, 0.0, corner
+        kind, low, high = 0, 0.0, corner * (1.0 + _SEAM)
         guess = _low_guess(moneyness, share)
     else:
-        kind, low, high = 1 if share < 0.5 else 2, corner, 10.0 + math.sqrt(100.0 - 2.0 * moneyness)
+        kind, low, high = 1 if share < 0.5 else 2, corner * (1.0 - _SEAM), 10.0 + math.sqrt(100.0 - 2.0 * moneyness)
         pace = 4.0 * PEAK / (1.0 - share_there)
         gone = max(-logarithm(rest / (1.0 - share_there)), 0.0)
         guess = corner + 8.0 * gone / (math.sqrt(8.0 * gone + pace * pace) + pace)
