@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-import QuantLib as ql
+import QuantLib as ql  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +88,7 @@ def test_dated_dividends_are_those_of_finite_differences(right, strike, days, si
 
 
 def test_two_boundaries_under_negative_rates() -> None:
-    """A put at rate -2 % and yield -5 % is exercised in a band only; QuantLib's fixed point refuses it, its tree not."""
+    """A put at rate -2 % and yield -5 % is exercised in a band only; QuantLib's fixed point refuses it."""
     for right, rate, paid in ((-1, -0.02, -0.05), (1, -0.05, -0.02)):
         one = option(right, 100.0, 365)
         one.setPricingEngine(ql.BinomialLRVanillaEngine(process(100.0, 0.2, rate, paid), 2001))
@@ -153,7 +153,7 @@ def test_no_reason_to_exercise_early_means_no_premium() -> None:
 
 
 def test_without_volatility_the_best_moment_is_known() -> None:
-    """A put under interest now; a call on a high yield now; a call under interest at expiry; an expired one its payoff."""
+    """A put under interest: now; a call on a high yield: now; a call under interest: at expiry; expired: the payoff."""
     assert american_prices(-1, 90.0, 100.0, 1.0, 0.0, 0.05) == 10.0
     assert american_prices(1, 110.0, 100.0, 1.0, 0.0, 0.01, 0.2) == pytest.approx(10.0)
     assert american_prices(1, 100.0, 100.0, 1.0, 0.0, 0.05) == pytest.approx(100 - 100 * math.exp(-0.05))

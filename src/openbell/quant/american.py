@@ -62,6 +62,11 @@ def american_prices(
     With dividends the model is the escrowed one: the spot less the present value of the dividends until expiry is
     lognormal with `volatility`, and exercise pays on the whole spot.
 
+    Error at a strike of 100. Without dividends, against QuantLib's QdFp engine at its accurate setting over 3000
+    contracts (a day to three years, volatility 5 % to 150 %, three deviations, rates to 12 %): largest 9e-4, 99 % under
+    3e-4, median 4e-7. With one to six dividends, against its finite differences of 800 by 800 points on the same model
+    over 60 contracts, at 101 steps: largest 0.013, median 2e-4 (at 201 steps 0.009).
+
     References
     ----------
     Andersen, Lake and Offengenden (2016), High performance American option pricing, Journal of Computational Finance
