@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openbell.app.files import write_whole
 from openbell.app.options_training import OptionTraining, desk_of, latest_options
-from openbell.core.errors import DataMissing
+from openbell.core.errors import DataMissing, IntegrityBroken
 from openbell.quant.feature_groups import EIGHTY_FOUR
 from openbell.research.stage_files import CLASSIFIER
 from openbell.research.stage_one import StageOne
@@ -28,9 +29,9 @@ LABELS, FEATURES = "label_encoder_clean.json", "feature_names_clean.json"
 def export_options(home: Home, underlying: str, out: Path, session: dt.date | None = None) -> list[Path]:
     """Write the classifiers of the latest training, the names of their classes and those of their features.
 
-    The bytes of the models are those that were checked against the hashes of the training. The number of a class is its
-    place in ``label_encoder_clean.json``; the columns of a model's answer are the classes that it learnt, in the order
-    of their numbers (the file says them for each model). Columns go in by ``feature_names_clean.json``.
+    The bytes of the models are those that were checked against the hashes of the training. ``label_encoder_clean.json``
+    names the columns of a model's answer: classes that were too rare to be learnt have none. Columns go in by
+    ``feature_names_clean.json``. The probabilities are the classifier's own, before the desk calibrates them.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def export_options(home: Home, underlying: str, out: Path, session: dt.date | No
     for name, (file, inside) in FILES.items():
         write_whole(out / file, (training.folder / name / CLASSIFIER / inside).read_bytes())
         written.append(out / file)
-    for file, content in ((LABELS, _labels(underlying, training, stages)), (FEATURES, list(EIGHTY_FOUR))):
+    for file, content in ((LABELS, _labels(stages)), (FEATURES, list(EIGHTY_FOUR))):
         write_whole(out / file, json.dumps(content, indent=2) + "\n")
         written.append(out / file)
     return written
@@ -61,7 +62,8 @@ def _stage(training: OptionTraining, name: str, command: str) -> StageOne:
     if name not in trained:
         raise DataMissing(
             f"The latest training of {desk_of(training.payload['underlying'])} ({training.payload['session']}) holds "
-            f"{', '.join(trained)}, and no `{name}`. Run {command} with `--set options.candidates={','.join(FILES)}`."
+            f"{', '.join(trained)}, and no `{name}`. Run {command} with "
+            f"`--set 'options.candidates={json.dumps(list(FILES))}'`."
         )
     stage = training.stage(name)
     if stage.classifier is None:
@@ -72,17 +74,15 @@ def _stage(training: OptionTraining, name: str, command: str) -> StageOne:
     return stage
 
 
-def _labels(underlying: str, training: OptionTraining, stages: dict[str, StageOne]) -> dict[str, object]:
-    """Number and name of each class, and the classes that each model learnt, in the order of its answer."""
-    structures = next(iter(stages.values())).structures
-    learnt = {
-        FILES[name][0]: [structures[int(each)] for each in stage.classifier.classes]
-        for name, stage in stages.items()
+def _labels(stages: Mapping[str, StageOne]) -> dict[str, str]:
+    """Number of a column of the models' answers, which is the class, and the structure that it stands for."""
+    said = {
+        tuple(stage.structures[int(each)] for each in stage.classifier.classes)
+        for stage in stages.values()
         if stage.classifier is not None
     }
-    return {
-        "underlying": underlying,
-        "trained_for": training.payload["session"],
-        "classes": {str(number): name for number, name in enumerate(structures)},
-        "columns": learnt,
-    }
+    if len(said) > 1:
+        raise IntegrityBroken(
+            f"The classifiers learnt different classes, so one file cannot name both: {sorted(said)}."
+        )
+    return {str(number): name for number, name in enumerate(said.pop())}
