@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ import polars as pl
 from openbell.core.declare import Model
 from openbell.core.errors import BadInput, OpenbellError
 from openbell.research.fitting import Ledger
-from openbell.research.stage_one import Outcomes, StageOne, fit_stage_one
+from openbell.research.stage_one import Outcomes, StageOne, configurations, fit_stage_one
 
 Progress = Callable[[int, int, str], None]
 
@@ -90,7 +88,7 @@ def walk(
     ----------
     features : (n rows) the columns are the features. usable : (n,) whether all inputs of the row were there.
     min_train : rows with a known outcome before the first forecast. train_rows : the newest ones only; None for all.
-    test : only the last so many rows are forecast. jobs : threads, one fit each; they change no result.
+    test : only the last so many rows are forecast. jobs : processes, one fit each; they change no result.
 
     Raises
     ------
@@ -106,16 +104,55 @@ def walk(
         )
     starts = np.arange(0, len(rows), refit)
     tasks = [(candidate, start) for candidate in candidates for start in starts]
-    fold = partial(_fold, features, outcomes, usable, ledger=ledger, train_rows=train_rows)
+    counted = {each.name: _ledger(each, ledger) for each in candidates}
     found: dict[str, list[Any]] = {each.name: [] for each in candidates}
-    # Plain threads: the libraries release the interpreter, and scikit-learn warns inside those of joblib.
-    with ThreadPoolExecutor(jobs) as pool:
-        done = pool.map(lambda task: fold(task[0], rows[task[1] : task[1] + refit]), tasks)
-        for count, ((candidate, start), part) in enumerate(zip(tasks, done, strict=True), start=1):
-            found[candidate.name].append(part)
-            if progress is not None:
-                progress(count, len(tasks), f"{candidate.name} from row {start}")
+    from joblib import Parallel, delayed
+
+    # Processes: scikit-learn changes the interpreter's warning filters while it predicts, which threads share.
+    done = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_fold)(
+            features,
+            outcomes,
+            usable,
+            each,
+            rows[start : start + refit],
+            ledger=counted[each.name],
+            train_rows=train_rows,
+        )
+        for each, start in tasks
+    )
+    for count, ((candidate, start), part) in enumerate(zip(tasks, done, strict=True), start=1):
+        found[candidate.name].append(part)
+        if progress is not None:
+            progress(count, len(tasks), f"{candidate.name} from row {start}")
     return Walk(rows, rows[starts], {name: _joined(name, parts, outcomes) for name, parts in found.items()})
+
+
+class _Counted:
+    """The ledger for another process, which cannot ask it: this candidate's configurations were found in it here."""
+
+    def __contains__(self, fingerprint: str, /) -> bool:
+        return True
+
+
+def _ledger(candidate: Candidate, ledger: Ledger) -> Ledger:
+    """What the fits of `candidate` are counted by: nothing where one of its configurations is not in `ledger`."""
+    if candidate.regressor is None or candidate.classifier is None:
+        return _Counted()
+    tried = configurations(candidate.regressor, candidate.classifier, candidate.parameters)
+    return _Counted() if all(fingerprint in ledger for fingerprint, _ in tried.values()) else frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one fit forecast of its rows."""
+
+    expected: np.ndarray
+    probabilities: np.ndarray
+    quantiles: np.ndarray
+    seconds: float
+    taken_ms: list[float]
+    support: Mapping[str, int]
 
 
 def _fold(
@@ -127,7 +164,7 @@ def _fold(
     *,
     ledger: Ledger,
     train_rows: int | None,
-) -> tuple[StageOne, np.ndarray, np.ndarray, np.ndarray, list[float]] | str:
+) -> _Part | str:
     train = np.flatnonzero(usable & outcomes.known_by(outcomes.as_of[rows[0]]))
     if train_rows is not None:
         train = train[-train_rows:]
@@ -146,7 +183,14 @@ def _fold(
         return str(failure)
     frame = features[rows]
     expected = stage.expected_utility(frame)
-    return stage, expected, stage.probabilities(frame), stage.quantiles(expected), _timed(stage, frame)
+    return _Part(
+        expected,
+        stage.probabilities(frame),
+        stage.quantiles(expected),
+        stage.seconds,
+        _timed(stage, frame),
+        dict(stage.support),
+    )
 
 
 def _timed(stage: StageOne, frame: pl.DataFrame) -> list[float]:
@@ -166,13 +210,12 @@ def _joined(name: str, parts: Sequence[Any], outcomes: Outcomes) -> Walked:
     if stopped is not None:
         s = len(outcomes.structures)
         return Walked(name, np.empty((0, s)), np.empty((0, s)), np.empty((0, s, 0)), (), float("nan"), {}, stopped)
-    stages, expected, probabilities, quantiles, taken = zip(*parts, strict=True)
     return Walked(
         name,
-        np.concatenate(expected),
-        np.concatenate(probabilities),
-        np.concatenate(quantiles),
-        tuple(stage.seconds for stage in stages),
-        float(np.percentile(np.concatenate(taken), 95)),
-        stages[-1].support,
+        np.concatenate([part.expected for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.quantiles for part in parts]),
+        tuple(part.seconds for part in parts),
+        float(np.percentile(np.concatenate([part.taken_ms for part in parts]), 95)),
+        parts[-1].support,
     )
