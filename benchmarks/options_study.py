@@ -32,8 +32,9 @@ def on_a_market_without_an_edge(seed: int, years: float, names: tuple[str, ...] 
     import polars as pl
 
     from openbell.app.home import Home
+    from openbell.app.options_history import past_of
     from openbell.app.options_market import OptionMarketData
-    from openbell.app.options_training import candidates_of, judged, past_of
+    from openbell.app.options_training import candidates_of, judged
     from openbell.app.training import make_home
     from openbell.core.view import View
     from openbell.market.modelled import day_facts, modelled_chains

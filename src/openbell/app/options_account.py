@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from openbell.app.options_history import costs_of
 from openbell.app.options_market import OptionMarketData, real_quotes
-from openbell.app.options_training import costs_of, desk_of
+from openbell.app.options_training import desk_of
 from openbell.core.types import Book, Exercise, Instrument, Kind, Leg, Right, Settlement, Structure
 from openbell.dialects.occ import occ_symbol
 from openbell.market.contracts import option_class

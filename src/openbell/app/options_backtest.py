@@ -14,10 +14,11 @@ import polars as pl
 
 from openbell.app.files import write_whole
 from openbell.app.options_account import quotes_of, rules_of, spots_of
+from openbell.app.options_history import costs_of, full_table
 from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.options_past import Chains, Contractor, desk_decisions, mean_outcomes, past_of
 from openbell.app.options_price_market import rates_of
-from openbell.app.options_training import OptionTraining, costs_of, full_table, latest_options
+from openbell.app.options_training import OptionTraining, latest_options
 from openbell.core.errors import BadInput, DataMissing
 from openbell.quant.option_account import OPEN
 from openbell.quant.option_paths import Costs

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from openbell.app.options_history import costs_of
 from openbell.app.options_market import OptionMarketData, as_chain, features_on, market_data
-from openbell.app.options_training import costs_of
 from openbell.core.errors import DataMissing, FeatureUnavailable, unknown
 from openbell.core.proposal import Proposal
 from openbell.core.types import Exercise, Instrument, Kind, Leg, Right, Settlement, Structure
@@ -157,6 +157,7 @@ def _proposal(now: Today, chosen: Choice) -> Proposal:
             chosen.structure, chosen.table, similar, now.similar.flagged, chosen.refused, modelled=now.modelled
         )
     row = chosen.table.row(chosen.chosen, named=True)
+    similar = similar.with_columns(pl.Series("return_on_risk", chosen.outcomes[:, chosen.chosen]).fill_nan(None))
     legs, quotes = _legs(now, chosen)
     structure = Structure(legs)
     arrays = Legs.of(structure)

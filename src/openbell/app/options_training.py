@@ -13,20 +13,17 @@ import numpy as np
 import polars as pl
 
 from openbell.app.files import write_whole
-from openbell.app.options_market import OptionMarketData, cached, market_data
+from openbell.app.options_history import Past, past_of
+from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.outputs import json_text
 from openbell.core.errors import IntegrityBroken, Refused, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.time import utc
 from openbell.quant.feature_groups import EIGHTY_FOUR
-from openbell.quant.listing import programme
-from openbell.quant.option_paths import Costs, Exits
-from openbell.quant.similar import STATE
 from openbell.quant.structures import STRUCTURES
-from openbell.research.counterfactuals import CounterfactualSettings, counterfactuals
 from openbell.research.fitting import code_behind
 from openbell.research.option_baselines import ladder
-from openbell.research.option_history import Chosen, Cube, cube, stage_two
+from openbell.research.option_history import Chosen, Cube, stage_two
 from openbell.research.option_scores import HORIZON, Scoreboard, scoreboard
 from openbell.research.option_walk import CONSTANT, Candidate, Walk, forecast_rows, walk
 from openbell.research.stage_files import load_stage, rounded, save_stage
@@ -93,71 +90,6 @@ class OptionTraining:
     def lines(self) -> list[str]:
         """What was found, in sentences."""
         return [*self.payload["why"], *self.payload["notes"], f"Evidence and models: {self.folder}"]
-
-
-def costs_of(home: Home) -> tuple[Exits, Costs]:
-    """Exits and costs of the settings: the same in the table of counterfactuals, stage 2 and the back-test."""
-    wanted = home.settings.options
-    exits = Exits(
-        profit_target_credit=wanted.profit_target_credit,
-        profit_target_debit=wanted.profit_target_debit,
-        stop_credit=wanted.stop_credit,
-        exit_days_before_expiry=wanted.exit_days_before_expiry or None,
-    )
-    return exits, Costs(commission_usd=wanted.commission_usd, spread_fraction=wanted.spread_fraction)
-
-
-def full_table(data: OptionMarketData) -> pl.DataFrame:
-    """The full-information table of everything that is closed by now, kept in the cache."""
-    home = data.home
-    exits, costs = costs_of(home)
-    desk = home.settings.desks["options"]
-    settings = CounterfactualSettings(
-        risk_fraction=desk["risk_fraction"],
-        programme=programme(data.underlying).name,
-        american=data.american,
-        exits=exits,
-        costs=costs,
-        jobs=home.settings.train.jobs,
-    )
-    from openbell.research import counterfactuals as code
-
-    surfaces = data.surfaces
-    numbers = pl.DataFrame(
-        {
-            "session": data.sessions,
-            **{name: getattr(surfaces, name) for name in ("spot", "settle", "rate", "dividend_yield", "increment")},
-            **{f"p{at}": surfaces.parameters[:, at] for at in range(6)},
-        }
-    )
-    clock = [str(surfaces.displacement), surfaces.clock.tolist()]
-    made_of = [frame_digest(numbers), surfaces.spread.tolist(), clock, _words(settings), code_behind(code)]
-    return cached(home, digest(made_of), lambda: counterfactuals(surfaces, data.view.sessions, settings))
-
-
-def _words(settings: CounterfactualSettings) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {name: value for name, value in asdict(settings).items() if name != "jobs"}
-
-
-@dataclass(frozen=True, eq=False)
-class Past:
-    """What has become of every past day, row by row as the surfaces without the last."""
-
-    data: OptionMarketData
-    made: Cube
-    features: pl.DataFrame
-    states: np.ndarray
-    usable: np.ndarray
-
-
-def past_of(data: OptionMarketData) -> Past:
-    """Counterfactuals, features and states of every decision of the past."""
-    made = cube(full_table(data), data.as_of[: len(data.sessions) - 1], tuple(STRUCTURES))
-    rows = data.table.head(len(made.sessions))
-    states = rows.select(pl.col(STATE).fill_null(float("nan"))).to_numpy()
-    return Past(data, made, rows.select(EIGHTY_FOUR), states, data.usable[: len(made.sessions)])
 
 
 def candidates_of(home: Home, names: Sequence[str] | None = None) -> list[Candidate]:
