@@ -27,7 +27,14 @@ from openbell.research.option_history import Chosen, Cube, stage_two
 from openbell.research.option_scores import HORIZON, Scoreboard, scoreboard
 from openbell.research.option_walk import CONSTANT, Candidate, Walk, forecast_rows, walk
 from openbell.research.stage_files import load_stage, rounded, save_stage
-from openbell.research.stage_one import StageOne, configurations, fit_stage_one
+from openbell.research.stage_one import (
+    RULE_DEPTH,
+    RULE_SHARE,
+    StageOne,
+    configurations,
+    fit_stage_one,
+    rule_share,
+)
 from openbell.store.tracker import Trained as Registered
 from openbell.store.trials import Trial
 
@@ -130,9 +137,10 @@ def train_options(
     data = market_data(home, view, underlying, progress=progress)
     past = past_of(data)
     plan = _plan(home, past, candidates, kind)
-    folder = home.models / "options" / underlying / plan
-    done = _there(home, underlying, plan, folder)
+    folder = folder_of(home, underlying, plan)
+    done = _there(home, underlying, plan)
     if done is not None:
+        keep(home, done.payload)
         return done
     _count(home, underlying, candidates, plan)
     walked, chosen, board = judged(home, past, candidates, progress)
@@ -183,10 +191,10 @@ def configurations_of(each: Candidate) -> dict[str, tuple[str, Mapping[str, Any]
     return configurations(each.regressor, each.classifier, each.parameters)
 
 
-def _there(home: Home, underlying: str, plan: str, folder: Path) -> OptionTraining | None:
+def _there(home: Home, underlying: str, plan: str) -> OptionTraining | None:
     """The same training, where it was done before."""
     for record in home.journal.records(kind=("training", "tournament"), desk=desk_of(underlying)):
-        if record.payload["training"] == plan and folder.is_dir():
+        if record.payload["training"] == plan and (folder := fetched(home, record.payload)) is not None:
             return OptionTraining(record.payload, folder)
     return None
 
@@ -352,6 +360,7 @@ def _recorded(
     write_whole(folder / "training.json", json_text(payload))
     _register(home, data, plan, folder, payload, board)
     record = home.journal.append(kind, payload, at=data.view.as_of, key=digest([kind, payload]))
+    keep(home, record.payload)
     return OptionTraining(record.payload, folder)
 
 
@@ -363,11 +372,15 @@ def _leader(board: Scoreboard, manifests: Mapping[str, str]) -> str:
 
 def _notes(past: Past, walked: Walk) -> list[str]:
     data = past.data
+    known = np.flatnonzero(past.usable & ~np.isnat(past.made.known_at))
+    rule = rule_share(past.features, past.made.outcomes, known)
     left_out = int((~past.usable).sum())
     modelled = int(data.surfaces.modelled.sum())
     return [
         f"{data.underlying}: {len(past.made.sessions):,} past decisions, {left_out:,} of them without all inputs of "
         f"the 84 features and left out; {len(walked.rows):,} forecast out of sample with {len(walked.fits)} fits each.",
+        f"A tree of depth {RULE_DEPTH} on the features reproduces {rule:.0%} of the {len(known):,} hindsight labels in "
+        f"sample; labels that were a rule would be reproduced to {RULE_SHARE:.0%}.",
         f"Every result here rests on modelled quotes ({modelled:,} of {len(data.sessions):,} sessions): nobody traded "
         "at them.",
     ]
@@ -435,10 +448,4 @@ def latest_options(home: Home, underlying: str, as_of: dt.datetime) -> OptionTra
     if not records:
         return None
     last = max(records, key=lambda each: (each.at, each.seq))
-    folder = home.models / "options" / underlying / last.payload["training"]
-    if not folder.is_dir():
-        raise IntegrityBroken(
-            f"The training {last.payload['training'][:12]} of {last.payload['session']} is in the journal, but its "
-            f"folder {folder} is not there. Restore it, or train again with `openbell train options`."
-        )
-    return OptionTraining(last.payload, folder)
+    return OptionTraining(last.payload, needed(home, last.payload))
