@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from openbell.app.files import write_whole
+from openbell.app.option_models import fetched, folder_of, keep, needed
 from openbell.app.options_history import Past, past_of
 from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.outputs import json_text

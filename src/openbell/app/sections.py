@@ -20,8 +20,11 @@ class Store(Section):
     tables: str = Field("", description="Tables: file:///path or s3://bucket/prefix.")
     journal: str = Field("", description="Journal: sqlite:////absolute/file.db or postgresql://user@host/database.")
     tracking: str = Field("", description="Experiments and models: an MLflow tracking URI.")
+    models: str = Field(
+        "", description="Where trainings of the options desk are kept besides: file:///path or s3://bucket/prefix."
+    )
 
-    @field_validator("tables", "journal", "tracking")
+    @field_validator("tables", "journal", "tracking", "models")
     @classmethod
     def _without_password(cls, url: str) -> str:
         if urlsplit(url).password:
