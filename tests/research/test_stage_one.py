@@ -277,5 +277,5 @@ def test_labels_that_are_a_rule_of_the_features_are_found_out() -> None:
     assert rule_share(features, outcomes, np.arange(N - HELD)) < 0.9
     rule = np.where(features["a"].to_numpy()[:, None] > 0.2, [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     ruled = Outcomes(NAMES, outcomes.as_of, outcomes.known_at, rule, outcomes.returns)
-    with pytest.raises(LeakFound, match="reproduces 100.0% of the labels"):
+    with pytest.raises(LeakFound, match=r"reproduces 100\.0% of the labels"):
         rule_share(features, ruled, np.arange(N - HELD))

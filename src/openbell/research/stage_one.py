@@ -290,7 +290,7 @@ def rule_share(features: pl.DataFrame, outcomes: Outcomes, rows: np.ndarray) -> 
     share = float(tree.fit(matrix, outcomes.best[known]).score(matrix, outcomes.best[known]))
     if share >= RULE_SHARE:
         raise LeakFound(
-            f"A tree of depth {RULE_DEPTH} on the features reproduces {share:.1%} of the labels: they are a rule of the "
-            "features, not what became of the days."
+            f"A tree of depth {RULE_DEPTH} on the features reproduces {share:.1%} of the labels: they are a rule of "
+            "the features, not what became of the days."
         )
     return share
