@@ -16,8 +16,8 @@ from openbell.app.files import write_whole
 from openbell.app.options_account import quotes_of, rules_of, spots_of
 from openbell.app.options_history import costs_of, full_table
 from openbell.app.options_market import OptionMarketData, market_data
-from openbell.app.options_past import Chains, Contractor, desk_decisions, mean_outcomes, past_of
 from openbell.app.options_price_market import rates_of
+from openbell.app.options_proposals import Chains, Contractor, desk_decisions, mean_outcomes, past_forecasts
 from openbell.app.options_training import OptionTraining, latest_options
 from openbell.core.errors import BadInput, DataMissing
 from openbell.quant.option_account import OPEN
@@ -219,7 +219,7 @@ class _Walk:
         _, costs = costs_of(home)
         contractor = Contractor.of(data, quotes_of(data), costs)
         chains = Chains(data, SurfaceQuotes(data.surfaces, data.american, data.calendar), contractor.stored)
-        past = past_of(
+        past = past_forecasts(
             self.training.frame("forecasts"), self.training.frame("chosen"), self.training.leader, data.sessions
         )
         table, sessions = data.table, data.sessions

@@ -26,7 +26,7 @@ NONE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Past:
+class PastForecasts:
     """Forecasts and chosen parameter sets of past decisions, by the place of their session in the data.
 
     Attributes
@@ -42,7 +42,9 @@ class Past:
     sets: np.ndarray
 
 
-def past_of(forecasts: pl.DataFrame, chosen: pl.DataFrame, candidate: str, sessions: np.ndarray) -> Past:
+def past_forecasts(
+    forecasts: pl.DataFrame, chosen: pl.DataFrame, candidate: str, sessions: np.ndarray
+) -> PastForecasts:
     """The forecasts of `candidate` with the sets of the same days; sessions that the data do not hold are left out.
 
     Parameters
@@ -61,7 +63,7 @@ def past_of(forecasts: pl.DataFrame, chosen: pl.DataFrame, candidate: str, sessi
     def values(prefix: str) -> np.ndarray:
         return np.asarray(both.select(f"{prefix}_{name}" for name in names).to_numpy())
 
-    return Past(names, rows, values("utility"), values("probability"), values("set").astype(np.int64))
+    return PastForecasts(names, rows, values("utility"), values("probability"), values("set").astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +121,9 @@ def _only(whole: Grid, which: int) -> Grid:
     return Grid(whole.structure, whole.values[part], whole.moneyness[part], whole.dte[part], whole.right, whole.ratio)
 
 
-def desk_decisions(past: Past, contractor: Contractor, *, min_risk_reward: float, min_confidence: float) -> Decide:
+def desk_decisions(
+    past: PastForecasts, contractor: Contractor, *, min_risk_reward: float, min_confidence: float
+) -> Decide:
     """The desk's rule on past forecasts: the best structure that can be had, if it is worth more than no trade.
 
     As `desks.options.decide` with two differences, both told in the back-test: nobody asks whether the model had
