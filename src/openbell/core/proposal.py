@@ -21,7 +21,9 @@ class Proposal:
     ----------
     tested : one row per parameter set: the parameters, ``n``, ``win_rate``, ``expected_return`` (per unit of maximum
         loss), ``score`` with its interval, and the reason where it cannot be traded today.
-    similar : the past days, ``session`` and ``distance``. flagged : whether they are under 30.
+    similar : the past days, ``session`` and ``distance``, the state of their market and, where a set was chosen,
+        ``return_on_risk``: what it made on each, null where it has no closed outcome. flagged : whether they are under
+        30.
     refused : why there are no parameters; then everything below is empty.
     parameters : as S0.10 names them, without contracts. structure_legs : the legs, one unit. quotes : one row per leg
         with its ``bid`` and ``ask`` of today's chain.
