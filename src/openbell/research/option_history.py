@@ -160,7 +160,7 @@ def stage_two(
 
 
 def closed_by(sessions: np.ndarray, today: np.datetime64) -> np.ndarray:
-    """(n,) whether every outcome of the decision after each chain session was closed when `today`, one itself, closed."""
+    """(n,) whether every outcome of the decision after each chain session was closed at the close of `today`."""
     return np.asarray(sessions.astype("datetime64[D]") + CLOSED_AFTER <= today)
 
 
