@@ -11,6 +11,7 @@ from openbell.core.errors import BadInput, DataMissing
 from openbell.core.quotes import DERIVED, RECEIVED
 from openbell.market import chain_pricing, chain_smiles
 from openbell.quant import black, ssvi
+from openbell.quant.american import american_prices
 from openbell.quant.density import Density
 from openbell.quant.svi import Svi
 
@@ -243,3 +244,119 @@ def test_half_widths_are_those_of_the_quotes_in_volatility(made):
     assert rows.filter((pl.col("k") < 0) & (pl.col("right") == "CALL")).is_empty()
     one = rows.filter(pl.col("half_width").is_not_null()).row(5, named=True)
     assert one["half_width"] == pytest.approx((one["ask"] - one["bid"]) / 2 / one["vega"])
+
+
+def american(expiries=(dt.date(2023, 10, 20), dt.date(2023, 12, 15), dt.date(2024, 3, 15)), half=0.01):
+    """SPY quotes around exact American values at one volatility."""
+    rows = []
+    for expiry in expiries:
+        years = years_of(expiry, "PM")
+        strikes = np.arange(430.0, 472.0, 2.0)
+        for right, name in ((1, "CALL"), (-1, "PUT")):
+            value = american_prices(right, 450.0, strikes, years, 0.16, RATE, YIELD)
+            rows += [
+                {"underlying": "SPY", "root": "SPY", "settlement": "PM", "expiry": expiry, "strike": k, "right": name,
+                 "bid": v - half, "ask": v + half, "exercise": "AMERICAN"}
+                for k, v in zip(strikes, value, strict=True)
+            ]  # fmt: skip
+    return frame(rows)
+
+
+def test_american_quotes_get_american_volatilities_and_greeks():
+    """With the rate known: the volatility they were made at, and Greeks that are differences of American values."""
+    found = chain_pricing.price(american(), rate=RATE)
+    assert found.expiries["rate_source"].unique().to_list() == ["GIVEN"]
+    rows = found.quotes
+    np.testing.assert_allclose(
+        rows["forward"].to_numpy(), 450 * np.exp((RATE - YIELD) * rows["years"].to_numpy()), rtol=2e-5
+    )
+    np.testing.assert_allclose(rows["iv"].to_numpy(), 0.16, atol=3e-4)
+    puts = rows.filter(pl.col("right") == "PUT")
+    terms = (puts["strike"].to_numpy(), puts["years"].to_numpy(), 0.16)
+
+    def value(spot=450.0, sigma=0.16, rate=RATE, days=0.0):
+        return american_prices(-1, spot, terms[0], terms[1] - days / 365, sigma, rate, YIELD)
+
+    np.testing.assert_allclose(puts["delta"].to_numpy(), (value(451.0) - value(449.0)) / 2, atol=3e-3)
+    np.testing.assert_allclose(puts["vega"].to_numpy(), (value(sigma=0.165) - value(sigma=0.155)) / 0.01, rtol=0.02)
+    np.testing.assert_allclose(puts["theta"].to_numpy(), value(days=0.5) - value(days=-0.5), atol=2e-3)
+    np.testing.assert_allclose(
+        puts["rho"].to_numpy(), (value(rate=0.051) - value(rate=0.049)) / 0.002, rtol=0.05, atol=1
+    )
+    curved = (value(452.0) - 2 * value() + value(448.0)) / 4
+    np.testing.assert_allclose(puts["gamma"].to_numpy(), curved, rtol=0.15, atol=1e-3)
+
+
+def test_american_quotes_take_the_rates_of_the_index_of_the_same_moment():
+    both = chain_pricing.price(pl.concat([american(), european(expiries=EXPIRIES[1:])]))
+    mine = both.expiries.filter(pl.col("underlying") == "SPY")
+    assert mine["rate_source"].unique().to_list() == ["GIVEN"]
+    np.testing.assert_allclose(mine["rate"].to_numpy(), RATE, atol=3e-3)
+    alone = chain_pricing.price(american())
+    assert alone.expiries["rate_source"].unique().to_list() == ["AMERICAN"]
+    np.testing.assert_allclose(alone.expiries["forward"].to_numpy(), mine["forward"].to_numpy(), rtol=1e-4)
+    later = american().with_columns(quote_at=AT + dt.timedelta(minutes=1))
+    apart = chain_pricing.price(pl.concat([later, european(expiries=EXPIRIES[1:])]))
+    assert "AMERICAN" in apart.expiries["rate_source"].to_list()
+
+
+def real(folder, name):
+    """A CBOE file as its importer reads it."""
+    from openbell.market.providers.cboe_chain import cboe_chain
+
+    return cboe_chain(folder / "chains" / "cboe" / name).quotes
+
+
+@pytest.fixture(scope="module")
+def september(real_data):
+    return chain_pricing.price(real(real_data, "spx_2023-09-14.csv.gz"))
+
+
+def test_forwards_of_a_real_chain_lie_within_its_own_quotes(september):
+    """The issue: within 0.3 index points of the quotes' own bounds for every expiry; and before the bounds moved it."""
+    table = september.expiries.filter(pl.col("reason").is_null())
+    assert table.height == 58
+    assert table["rejected"].sum() == 0
+    assert (table["forward"] >= table["forward_low"]).all()
+    assert (table["forward"] <= table["forward_high"]).all()
+    assert table["moved"].abs().max() < 0.3
+    over = september.expiries.filter(pl.col("reason").is_not_null())
+    assert over["expiry"].to_list() == [dt.date(2023, 9, 14)]
+    # AM and PM of one day agree on the forward to within both their bounds.
+    both = table.filter(pl.col("expiry").is_duplicated()).group_by("expiry").agg(
+        (pl.col("forward").max() - pl.col("forward").min()).alias("gap")
+    )  # fmt: skip
+    assert both.height == 6
+    assert both["gap"].max() < 0.3
+
+
+def test_smiles_and_densities_of_a_real_chain(september):
+    """Every slice is free of butterflies; the density of each tenth one integrates to 1 and has the forward as mean."""
+    table = chain_pricing.smiles(september.quotes).filter(pl.col("reason").is_null())
+    assert table.height == 58
+    assert table["least_butterfly"].min() >= 0
+    for row in table[::10].iter_rows(named=True):
+        density = Density(row["forward"], Svi(row["a"], row["b"], row["rho"], row["m"], row["sigma"]))
+        pdf = density.pdf(density.grid)
+        assert pdf.min() >= 0
+        assert np.trapezoid(pdf * density.grid, np.log(density.grid)) == pytest.approx(1.0, abs=1e-6)
+        mean = np.trapezoid(pdf * density.grid**2, np.log(density.grid))
+        assert mean == pytest.approx(row["forward"], rel=1e-6)
+    fit = chain_pricing.fitted_surface(september.quotes)
+    assert ssvi.why_not_free(fit.parameters) is None
+    near = fit.expiry_error[(fit.expiry_years > 20 / 365) & (fit.expiry_years < 0.5)]
+    assert near.max() < 0.015
+
+
+def test_a_real_american_chain_has_forwards(real_data):
+    """SPY: all but the expiry over that day and the one whose ex-date is its own have a forward that rises."""
+    near = (pl.col("strike") - 450).abs() < 25, pl.col("expiry") < dt.date(2024, 4, 1)
+    quotes = real(real_data, "spy_2023-09-14.csv.gz").filter(near)
+    found = chain_pricing.price(quotes)
+    table = found.expiries.filter(pl.col("reason").is_null()).sort("years")
+    assert (found.expiries.height, table.height) == (22, 20)
+    assert table["forward"].filter(table["years"] > 0.02).is_sorted()
+    assert set(table["rate_source"]) == {"AMERICAN"}
+    known = chain_pricing.price(quotes, rate=0.055).expiries.sort("years")
+    moved = known.join(table, on=["expiry"], suffix="_own").filter(pl.col("years") < 0.3)
+    assert (moved["forward"] / moved["forward_own"] - 1).abs().max() < 5e-4

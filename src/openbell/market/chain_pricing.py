@@ -26,6 +26,8 @@ __all__ = ["EXPIRY", "FittedSurface", "Priced", "fitted_surface", "price", "pric
 EXPIRY = ("underlying", "quote_at", "root", "exercise", "settlement", "expiry")
 _YEAR_SECONDS = 365 * 86_400
 _DOUBLED = "doubled"
+#: Step of the differences in maturity and volatility, as a share, and ten times that in the rate.
+_SMALL = 1e-3
 _GREEKS = ("delta", "gamma", "theta", "vega", "rho")
 
 
@@ -132,16 +134,17 @@ def _fits(
         chains = [by_expiry[at] for at in group["at"]]
         moment = group["quote_at"][0]
         if group["exercise"][0] == "AMERICAN":
-            fits, source = american_together(
+            fits, source, spot = american_together(
                 [_pairs(each) for each in chains], years, _known(years, rate, curves.get(moment))
             )
         else:
             fits, source = together([intervals(*each) for each in chains], years), RateSource.PARITY
+            spot = spot_of(years, fits)
             good = np.array([each.why_not is None for each in fits])
             if good.sum() > len(curves.get(moment, ((), ()))[0]):
                 curves[moment] = years[good], np.array([each.rate for each in fits])[good]
         found += fits
-        spots += [spot_of(years, fits)] * len(fits)
+        spots += [spot] * len(fits)
         sources += [source.value] * len(fits)
     return found, spots, sources
 
@@ -198,7 +201,7 @@ def _european_row(right: np.ndarray, **n: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _american_row(right: np.ndarray, **n: np.ndarray) -> dict[str, np.ndarray]:
-    """As for European quotes, the Greeks by central differences of the American value."""
+    """As for European quotes, the Greeks by differences of the American value, which is smooth: mids are the value."""
     from openbell.quant import american
 
     strike, years, spot = n["strike"], n["years"], n["implied_spot"]
@@ -213,14 +216,16 @@ def _american_row(right: np.ndarray, **n: np.ndarray) -> dict[str, np.ndarray]:
     def value(**moved: np.ndarray) -> np.ndarray:
         return np.asarray(american.american_prices(right[had], strike=strike[had], **{**base, **moved}))
 
+    here = n["mid"][had]
+
     def slope(name: str, step: np.ndarray) -> np.ndarray:
-        return (value(**{name: base[name] + step}) - value(**{name: base[name] - step})) / (2.0 * step)
+        return (value(**{name: base[name] + step}) - here) / step
 
     step = base["spot"] * np.clip(0.1 * base["volatility"] * np.sqrt(base["years"]), 1e-4, 0.01)
-    up, here, down = value(spot=base["spot"] + step), value(), value(spot=base["spot"] - step)
+    up, down = value(spot=base["spot"] + step), value(spot=base["spot"] - step)
     out["delta"][had] = (up - down) / (2.0 * step)
     out["gamma"][had] = (up - 2.0 * here + down) / step**2
-    out["theta"][had] = -slope("years", 0.01 * base["years"]) / 365.0
-    out["vega"][had] = slope("volatility", 0.01 * base["volatility"])
-    out["rho"][had] = slope("rate", np.full(np.count_nonzero(had), 1e-4))
+    out["theta"][had] = -slope("years", -_SMALL * base["years"]) / 365.0
+    out["vega"][had] = slope("volatility", _SMALL * base["volatility"])
+    out["rho"][had] = slope("rate", np.full(len(here), _SMALL / 10.0))
     return {"iv": iv, **out}

@@ -12,9 +12,9 @@ from openbell.core.errors import BadInput
 Floats = NDArray[np.float64]
 
 #: Before any quote: yields of dividends (and of borrowing) are 0 ± this, per year.
-YIELD_DEVIATION = 0.05
+YIELD_DEVIATION = 0.10
 #: A yield is not the same at every maturity; forwards this many years apart disagree by this much per year.
-UNEVENNESS = 0.02
+UNEVENNESS = 0.01
 #: Expiries up to here say the level; later ones know more of dividends than of it.
 NEAR_YEARS = 0.25
 
@@ -31,8 +31,8 @@ class Carry:
 def implied_spot(years: ArrayLike, forward: ArrayLike, discount: ArrayLike, half_width: ArrayLike) -> float:
     """The level at the moment of the quotes that the near forwards run back to.
 
-    ``ln F + ln D = ln S - q T`` is fitted to the expiries of the next quarter (the nearest one where there is none),
-    each weighted by how closely its quotes bound its forward and by its nearness. A dividend that is paid before the
+    ``ln F + ln D = ln S - q T`` is fitted to the expiries of the next quarter (the nearest three where there are
+    fewer), each weighted by how closely its quotes bound its forward and by its nearness. A dividend that is paid before the
     first expiry is off it already; with one expiry it is the forward discounted, as if nothing were paid.
 
     Parameters
@@ -50,7 +50,7 @@ def implied_spot(years: ArrayLike, forward: ArrayLike, discount: ArrayLike, half
         return float("nan")
     if not (np.all(time > 0) and np.all(width > 0)):
         raise BadInput("A spot needs years and half-widths above 0; one was not.")
-    near = time <= max(NEAR_YEARS, float(time.min()))
+    near = time <= max(NEAR_YEARS, float(np.sort(time)[min(3, len(time)) - 1]))
     t, said = time[near], np.log(ahead[near] * factor[near])
     weight = 1.0 / ((width[near] / ahead[near]) ** 2 + (UNEVENNESS * t) ** 2)
     # Least squares in (ln S, -q) with a ridge that is the prior of q.

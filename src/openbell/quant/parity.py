@@ -47,7 +47,7 @@ class Parity:
     Attributes
     ----------
     forward, discount : F in points and D. rate : -ln(D) / years, continuously compounded.
-    rate_error : standard error of the rate as the quotes of this expiry alone give it.
+    rate_error : standard error of the rate as the quotes of this expiry alone give it; NaN where it was given.
     forward_low, forward_high : the forwards that no used strike contradicts, given the discount: the highest of
         ``K + (call_bid - put_ask) / D`` and the lowest of ``K + (call_ask - put_bid) / D``. Where the used quotes
         contradict each other, low is above high.
@@ -152,11 +152,10 @@ def fitted(rows: Intervals, years: float, *, rate: float | None = None) -> Parit
     why = why_not(rows, years)
     if why is not None:
         return _refused(why)
-    line = _line(rows)
-    own, error = _rate(line, years)
-    if rate is None:
-        rate = float(rate_curve([years], [own], [error])[0])
-    return _at_rate(rows, years, rate, error)
+    if rate is not None:
+        return _at_rate(rows, years, rate, float("nan"))
+    own, error = own_rate(rows, years)
+    return _at_rate(rows, years, float(rate_curve([years], [own], [error])[0]), error)
 
 
 def together(expiries: Sequence[Intervals], years: ArrayLike) -> list[Parity]:
@@ -254,8 +253,8 @@ def _line(rows: Intervals) -> _Line:
     half = len(k) // 2
     apart = k[half:] - k[: len(k) - half]
     pairs = (y[half:] - y[: len(y) - half]) / apart
-    slope = _weighted_median(pairs, apart / (width[half:] + width[: len(k) - half]))
-    level = _weighted_median(y - slope * k, 1.0 / width)
+    slope = weighted_median(pairs, apart / (width[half:] + width[: len(k) - half]))
+    level = weighted_median(y - slope * k, 1.0 / width)
     for _ in range(_ROUNDS):
         weight, scale = _weights((y - level - slope * k) / width)
         weight /= width**2
@@ -273,7 +272,7 @@ def _line(rows: Intervals) -> _Line:
 
 def _location(said: Floats, width: Floats) -> float:
     """Huber's location, begun at the weighted median."""
-    forward = _weighted_median(said, 1.0 / width)
+    forward = weighted_median(said, 1.0 / width)
     for _ in range(_ROUNDS):
         missed = np.abs(said - forward) / width
         scale = max(1.4826 * float(np.median(missed)), SHADED)
@@ -284,7 +283,8 @@ def _location(said: Floats, width: Floats) -> float:
     return forward
 
 
-def _weighted_median(values: Floats, weight: Floats) -> float:
+def weighted_median(values: Floats, weight: Floats) -> float:
+    """The lowest value at or below which half of the weight lies."""
     order = np.argsort(values, kind="stable")
     share = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(share, 0.5 * share[-1])])
