@@ -79,7 +79,7 @@ def spoken(structure: str) -> str:
 
 
 def _reasons(decided: Decided, output: Mapping[str, Any]) -> list[str]:
-    """What the decision says of itself and everything against it, each once; how stage 1 was judged stands further down."""
+    """What the decision says of itself and everything against it, each once; how stage 1 was judged comes later."""
     told = set() if decided.outlook is None else set(decided.outlook.why[1:])
     return [each for each in dict.fromkeys([*decided.decision.why, *output["against"]]) if each not in told]
 
@@ -245,7 +245,7 @@ def _chosen(proposal: Proposal) -> int | None:
 
 
 def grouped(tested: pl.DataFrame) -> list[tuple[int, str, str]]:
-    """Each kind of reason against a set: how many it meets, whether it cannot be had or is not traded, and one of it."""
+    """Each kind of reason against a set: how many it meets, whether it is a refusal or an objection, and one of it."""
     rows = tested.select(
         pl.coalesce("refused", "objection").alias("why"),
         pl.when(pl.col("refused").is_not_null())

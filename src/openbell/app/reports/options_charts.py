@@ -45,7 +45,7 @@ def _price_axis(axes: Axes) -> None:
 
 
 def payoff_chart(curves: ProfitCurves) -> str:
-    """Profit over the price of the underlying, today and at the near expiry, with what is likely and what breaks even."""
+    """Profit over the price of the underlying, today and at the near expiry, with the likely moves and breakevens."""
     at, end = curves.prices, curves.expiry_usd
 
     def draw(axes: Axes) -> None:
@@ -167,3 +167,18 @@ def worth_legend(candidates: Sequence[str], baselines: Sequence[str]) -> list[di
     return own + [
         {"label": name, "colour": lines[at % 3][0], "style": lines[at % 3][1]} for at, name in enumerate(baselines)
     ]
+
+
+def exposure_chart(daily: pl.DataFrame, column: str, label: str) -> str:
+    """One exposure of the account at each close; a break where a Greek of a held contract is unknown."""
+    values = daily[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(daily["session"].to_numpy(), values, 0.0, color=POLICY, alpha=0.15, linewidth=0, step="post")
+        axes.step(daily["session"].to_numpy(), values, where="post", color=POLICY, linewidth=1.3)
+        axes.axhline(0.0, color=INK, linewidth=0.9)
+        if column != "positions":
+            _money_axis(axes)
+        year_axis(axes)
+
+    return _coloured(svg_chart(f"exposure-{column}", f"{label} at each close", draw, (6.4, 2.6)))
