@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
+
+import polars as pl
 
 from openbell.app.data import take_in
 from openbell.app.files import write_whole
@@ -37,8 +40,12 @@ def run_options_demo(
         write_whole(path / FILE, SETTINGS)
     home = Home.open(path)
     on_step("import the sample")
-    take_in(home, sample_index())
-    session = home.sessions.shift(home.stored[1], 1)
+    sample = sample_index()
+    take_in(home, sample)
+    # The sample's volatility index goes on for some days after the underlying.
+    last = sample.bars.filter(pl.col("symbol") == UNDERLYING)["session"].max()
+    assert isinstance(last, dt.date)
+    session = home.sessions.shift(last, 1)
     trained = latest_options(home, UNDERLYING, home.as_of(session))
     if trained is None or trained.payload["session"] != session.isoformat():
         on_step("train stage 1: simulate every structure on every past day, and walk the candidate forward")
