@@ -45,6 +45,7 @@ class BacktestDone:
     Attributes
     ----------
     first, last : first and last decision. results : by strategy, the desk first. notes : sentences. folder : of files.
+    closes : (n + 1,) closes of the underlying, points: at the close before the first decision, then at each.
     """
 
     underlying: str
@@ -54,6 +55,7 @@ class BacktestDone:
     results: Mapping[str, OptionBacktest]
     notes: tuple[str, ...]
     folder: Path
+    closes: np.ndarray
 
     @cached_property
     def performances(self) -> Mapping[str, Performance]:
@@ -66,8 +68,8 @@ class BacktestDone:
         return any(each.modelled for each in self.results.values())
 
     def table(self) -> pl.DataFrame:
-        """A row per strategy."""
-        return pl.DataFrame([self._row(name) for name in self.results], infer_schema_length=None)
+        """A row per strategy, in words that fit a terminal; `as_json` has every number."""
+        return pl.DataFrame([_told(self._row(name)) for name in self.results])
 
     def _row(self, name: str) -> dict[str, Any]:
         found, measured = self.results[name], self.performances[name]
@@ -99,7 +101,7 @@ class BacktestDone:
         said = [
             f"{name}: {note}" for name, each in self.results.items() for note in each.notes if "modelled" not in note
         ]
-        return [*self.notes, *self._too_small(), *said, f"Files: {self.folder}"]
+        return [*self.notes, *self._too_small(), *said, f"Report: {self.folder / 'report.html'}"]
 
     def _too_small(self) -> list[str]:
         """A hint where the account was too small for most of what the desk proposed."""
@@ -122,11 +124,33 @@ class BacktestDone:
             "first": self.first.isoformat(),
             "last": self.last.isoformat(),
             "modelled": self.modelled,
-            "strategies": self.table().to_dicts(),
+            "strategies": [self._row(name) for name in self.results],
             "counts": {name: dict(each.counts) for name, each in self.results.items()},
             "notes": list(self.notes),
             "folder": str(self.folder),
+            "report": str(self.folder / "report.html"),
         }
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, str]:
+    """One strategy for the terminal; a dash where a number is not defined."""
+
+    def said(form: str, *names: str) -> str:
+        values = [row[name] for name in names]
+        return "-" if any(value is None for value in values) else form.format(*values)
+
+    return {
+        "strategy": f"{row['strategy']}{' (modelled)' if row['modelled'] else ''}",
+        "return": said("{:+.1%}", "total_return"),
+        "a year": said("{:+.1%}", "cagr"),
+        "Sharpe": said("{:+.2f}", "sharpe"),
+        "95 %": said("{:+.2f} to {:+.2f}", "sharpe_low", "sharpe_high"),
+        "drawdown": said("{:.1%}", "max_drawdown"),
+        "trades": said("{}", "trades"),
+        "won": said("{:.0%} ({:.0%} to {:.0%})", "win_rate", "win_rate_low", "win_rate_high"),
+        "P&L USD": said("{:+,.0f}", "pnl_usd"),
+        "refused": said("{}", "refused"),
+    }
 
 
 def backtest_options(
@@ -168,7 +192,8 @@ def backtest_options(
             progress(done, len(deciders), name)
     dates = [data.sessions[row].item() for row in (walk.first, walk.last)]
     folder = out or Path(home.settings.run.output_dir) / underlying / "backtest"
-    found = BacktestDone(underlying, training, dates[0], dates[1], results, walk.notes(years), folder)
+    closes = spots_of(data).close[walk.first - 1 : walk.last + 1]
+    found = BacktestDone(underlying, training, dates[0], dates[1], results, walk.notes(years), folder, closes)
     _write(found)
     return found
 
@@ -307,8 +332,21 @@ class _Walk:
 
 def _write(done: BacktestDone) -> None:
     """The tables of every strategy, and the page."""
+    from openbell.app.reports.options_backtest import backtest_report
+
     for name in ("daily", "trades", "positions"):
         parts = [
             getattr(each, name).select(pl.lit(at).alias("strategy"), pl.all()) for at, each in done.results.items()
         ]
         write_whole(done.folder / f"{name}.csv", pl.concat(parts).write_csv(float_precision=6))
+    page = backtest_report(
+        done.results,
+        done.first,
+        done.last,
+        done.underlying,
+        done.closes,
+        performances=done.performances,
+        tries=int(done.training.payload["tries"]),
+        notes=done.notes,
+    )
+    write_whole(done.folder / "report.html", page)
