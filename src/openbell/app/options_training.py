@@ -97,7 +97,8 @@ class OptionTraining:
 
     def lines(self) -> list[str]:
         """What was found, in sentences."""
-        return [*self.payload["why"], *self.payload["notes"], f"Evidence and models: {self.folder}"]
+        told = [*self.payload["why"], *self.payload["notes"]]
+        return [*told, f"Evidence and models: {self.folder}", f"Report: {self.folder / 'report.html'}"]
 
 
 def candidates_of(home: Home, names: Sequence[str] | None = None) -> list[Candidate]:
@@ -362,7 +363,11 @@ def _recorded(
     _register(home, data, plan, folder, payload, board)
     record = home.journal.append(kind, payload, at=data.view.as_of, key=digest([kind, payload]))
     keep(home, record.payload)
-    return OptionTraining(record.payload, folder)
+    trained = OptionTraining(record.payload, folder)
+    from openbell.app.reports.options import training_report
+
+    write_whole(folder / "report.html", training_report(trained))
+    return trained
 
 
 def _leader(board: Scoreboard, manifests: Mapping[str, str]) -> str:
