@@ -1,4 +1,4 @@
-"""`python -m benchmarks [features|training|daily|backtests|edge]`: measure, print Markdown, write the page in docs."""
+"""`python -m benchmarks [features|training|daily|backtests|options|edge]`: measure, print, write the page in docs."""
 
 from __future__ import annotations
 
@@ -80,13 +80,49 @@ def backtests(home: Path, session: str) -> str:
     return "\n".join([table("Back-tests beside vectorbt, bt and backtesting.py", head, rows), told])
 
 
-PARTS = {"features": features, "training": training, "daily": daily, "backtests": backtests}
+def options(home: Path, session: str) -> str:
+    """Option mathematics and its peers; needs no market."""
+    from benchmarks import option_pricing as pricing
+    from benchmarks.backtests import interpreter
+
+    found = [
+        alone("benchmarks.option_pricing", name, str(cores), python=interpreter(name))
+        for name, (_, _, able) in pricing.ENGINES.items()
+        for cores in able
+    ]
+    ours = {each.counts["cores"]: each for each in found if each.name == "openbell"}
+    rate = ["its", "openbell's / its"]
+    head = [
+        "",
+        "cores",
+        *[f"{task}: {each}" for task in ("Greeks", "IV", "American") for each in rate],
+        "missed",
+        "error",
+    ]
+    premiums = ", ".join(f"{ours[cores].counts['american implied']:,.0f} on {cores}" for cores in ours)
+    told = (
+        f"Options per second, of CPU on one core and of the clock on two, medians of {pricing.RUNS} calls after the "
+        f"first; {pricing.MANY:,} contracts, loops in Python {pricing.FEW:,}. Greeks: value, delta, gamma, theta, vega, "
+        "rho, and by Openbell vanna, vomma and charm. IV: `missed` is the share of volatilities off by more than 1e-8 or "
+        f"not found, among those whose vega is above {pricing.TELLING_VEGA:g} of the spot; `error` the largest of those "
+        "found. American: a value with a continuous yield, by QuantLib its fixed point at the fast setting. American IV "
+        f"by Openbell, cores: {premiums}.\n"
+    )
+    rows = [pricing.figures(ours[each.counts["cores"]], each) for each in found]
+    return "\n".join([table("Options beside fast-vollib, py_vollib, QuantLib and NumPy", head, rows), told])
+
+
+PARTS = {"features": features, "training": training, "daily": daily, "backtests": backtests, "options": options}
 #: Parts that make their own prices.
-WITHOUT_MARKET = {"backtests"}
+WITHOUT_MARKET = {"backtests", "options"}
 
 
 def main(words: list[str]) -> None:
     """Measure what is named, or all but the edge study; a full run writes the page."""
+    if words[:1] == ["options_stage_two"]:
+        from benchmarks.options_stage_two import main as stage_two
+
+        return stage_two(words[1:])
     if words[:1] == ["options_study"]:
         from benchmarks.options_study import main as options_study
 

@@ -20,17 +20,18 @@ import math
 import numba
 import numpy as np
 
-from openbell.quant.black_kernel import black, exponential, mills_ratio, normal_density
+from openbell.quant.black_kernel import black, exponential, logarithm, mills_ratio, normal_density
 
 #: Points of the boundary beside the one at expiry; points of the integral at each; points of the last integral.
 NODES, INNER, OUTER = 8, 12, 24
 POINTS = NODES * INNER
-#: Floats of scratch that `put_value` wants.
-SCRATCH = 9 * POINTS
+#: Where the columns of the points end in the scratch of `put_value` and those of the nodes begin; how much it wants.
+_NODES_AT = 9 * POINTS
+SCRATCH = _NODES_AT + 11 * NODES
 #: Rounds of Newton's steps over all points; the boundary counts as found when no point moves by more than this share,
 #: for the value is flat in it: what remains is of the order of its square.
 _ROUNDS, _STILL = 12, 3e-5
-_FAR = 37.6
+_FAR, _ENDLESS = 37.6, 700.0
 
 
 def _interpolation(at: np.ndarray) -> np.ndarray:
@@ -46,20 +47,18 @@ def _interpolation(at: np.ndarray) -> np.ndarray:
 
 
 def _tables() -> tuple[np.ndarray, ...]:
-    """What does not depend on the contract; times in shares of the whole time."""
+    """What does not depend on the contract; times in shares of the whole time, nodes within points of the integral."""
     root = 0.5 * (1.0 + np.cos(np.pi * np.arange(NODES) / NODES))
     y, weight = np.polynomial.legendre.leggauss(INNER)
     passed = 0.25 * (1.0 + y) ** 2
-    left = root[:, None] * np.sqrt(1.0 - passed)
-    inner = _interpolation(2.0 * left.reshape(-1) - 1.0)
+    inner = _interpolation(2.0 * np.outer(np.sqrt(1.0 - passed), root).reshape(-1) - 1.0)
     z, last = np.polynomial.legendre.leggauss(OUTER)
     gone = 0.25 * (1.0 + z) ** 2
     outer = _interpolation(2.0 * np.sqrt(1.0 - gone) - 1.0)
-    time = root * root
     return (
         root,
-        (time[:, None] * passed).reshape(-1),
-        (time[:, None] * weight * 0.5 * (1.0 + y)).reshape(-1),
+        np.outer(passed, root * root).reshape(-1),
+        np.outer(weight * 0.5 * (1.0 + y), root * root).reshape(-1),
         np.ascontiguousarray(inner.T),
         gone,
         last * 0.5 * (1.0 + z),
@@ -67,7 +66,7 @@ def _tables() -> tuple[np.ndarray, ...]:
     )
 
 
-#: Square root of the time left in each point; time passed, weight and interpolation of the integral in each; the same
+#: Square root of the time left in each node; time passed, weight and interpolation of the integral in each; the same
 #: three of the last integral.
 _ROOT, _PASSED, _WEIGHT, _INNER, _GONE, _LAST, _OUTER = _tables()
 
@@ -82,7 +81,7 @@ def perpetual_boundary(rate: float, dividend_yield: float, variance: float) -> f
 
 @numba.njit(cache=True, error_model="numpy")
 def _prepare(rate: float, dividend_yield: float, deviation: float, w: np.ndarray) -> None:
-    """What the rounds share, in units of the whole time: discount weights, steepness, drift and deviation."""
+    """What the rounds share, in units of the whole time: steepness, drift, deviation and discounts of all distances."""
     drift = (rate - dividend_yield) / deviation - 0.5 * deviation
     for k in range(POINTS):
         share = _PASSED[k]
@@ -92,6 +91,13 @@ def _prepare(rate: float, dividend_yield: float, deviation: float, w: np.ndarray
         w[k + 2 * POINTS] = deviation * root
         w[k + 3 * POINTS] = rate * _WEIGHT[k] * exponential(-rate * share)
         w[k + 4 * POINTS] = dividend_yield * _WEIGHT[k] * exponential(-dividend_yield * share)
+    for i in range(NODES):
+        root = _ROOT[i]
+        w[_NODES_AT + i] = 1.0 / (deviation * root)
+        w[_NODES_AT + i + NODES] = drift * root
+        w[_NODES_AT + i + 2 * NODES] = deviation * root
+        w[_NODES_AT + i + 3 * NODES] = exponential(-rate * root * root)
+        w[_NODES_AT + i + 4 * NODES] = exponential(-dividend_yield * root * root)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -105,78 +111,104 @@ def _integrands(bent: np.ndarray, w: np.ndarray) -> None:
     for k in range(POINTS):
         low = (math.sqrt(max(w[k + 5 * POINTS], 0.0)) - w[k + 6 * POINTS]) * w[k] + w[k + POINTS]
         high = low + w[k + 2 * POINTS]
-        bell_low, bell_high = normal_density(low), normal_density(high)
-        tail_low = bell_low * mills_ratio(min(abs(low), _FAR))
-        tail_high = bell_high * mills_ratio(min(abs(high), _FAR))
+        tail_low = normal_density(low) * mills_ratio(min(abs(low), _FAR))
+        tail_high = normal_density(high) * mills_ratio(min(abs(high), _FAR))
         w[k + 7 * POINTS] = w[k + 3 * POINTS] * (tail_low if low < 0.0 else 1.0 - tail_low)
         w[k + 8 * POINTS] = w[k + 4 * POINTS] * (tail_high if high < 0.0 else 1.0 - tail_high)
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _sides(at_expiry: float, w: np.ndarray) -> None:
+    """Both sides of the equation in the nodes, what is outside the integrals included, and Newton's next ln(boundary).
+
+    Only the terms outside the integrals are taken for the slope: the points of an integral move along.
+    """
+    n = _NODES_AT
+    for i in range(NODES):
+        log = w[n + i + 5 * NODES]
+        low = log * w[n + i] + w[n + i + NODES]
+        high = low + w[n + i + 2 * NODES]
+        bell_low, bell_high = normal_density(low), normal_density(high)
+        tail_low = bell_low * mills_ratio(min(abs(low), _FAR))
+        tail_high = bell_high * mills_ratio(min(abs(high), _FAR))
+        paid, kept = w[n + i + 3 * NODES], w[n + i + 4 * NODES]
+        w[n + i + 6 * NODES] = paid * (tail_low if low < 0.0 else 1.0 - tail_low)
+        w[n + i + 7 * NODES] = kept * (tail_high if high < 0.0 else 1.0 - tail_high)
+        w[n + i + 8 * NODES] = paid * bell_low * w[n + i]
+        w[n + i + 9 * NODES] = kept * bell_high * w[n + i]
+    for j in range(INNER):
+        for i in range(NODES):
+            w[n + i + 6 * NODES] += w[j * NODES + i + 7 * POINTS]
+            w[n + i + 7 * NODES] += w[j * NODES + i + 8 * POINTS]
+    for i in range(NODES):
+        log, a, c = w[n + i + 5 * NODES], w[n + i + 6 * NODES], w[n + i + 7 * NODES]
+        fits = (a > 0.0) & (c > 0.0)
+        ratio, a, c = a / c if fits else 1.0, a if fits else 1.0, c if fits else 1.0
+        move = (logarithm(ratio) - log) / (1.0 - w[n + i + 8 * NODES] / a + w[n + i + 9 * NODES] / c)
+        w[n + i + 10 * NODES] = log + (move if fits else 0.5 * (at_expiry - log))
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _boundary(rate: float, dividend_yield: float, deviation: float, bent: np.ndarray, w: np.ndarray) -> float:
-    """Write ln(B / X)^2 in the points to `bent`, X the boundary at expiry; gives ln(X). In units of the whole time."""
+    """Write ln(B / X)^2 in the nodes to `bent`, X the boundary at expiry; gives ln(X). In units of the whole time."""
     _prepare(rate, dividend_yield, deviation, w)
     at_expiry = math.log(rate / dividend_yield) if dividend_yield > rate else 0.0
     lowest = min(math.log(perpetual_boundary(rate, dividend_yield, deviation * deviation)), at_expiry)
-    drift = (rate - dividend_yield) / deviation - 0.5 * deviation
     floor, top = math.exp(lowest), math.exp(at_expiry)
     pull = -2.0 * deviation / max(1.0 - floor, 1e-3)
+    n = _NODES_AT
     for i in range(NODES):
-        bent[i] = (at_expiry - math.log(floor + (top - floor) * math.exp(pull * _ROOT[i]))) ** 2
+        w[n + i + 10 * NODES] = logarithm(floor + (top - floor) * exponential(max(pull * _ROOT[i], -_ENDLESS)))
     bent[NODES] = 0.0
-    for _ in range(_ROUNDS):
-        for i in range(NODES):
-            w[6 * POINTS + i * INNER : 6 * POINTS + (i + 1) * INNER] = math.sqrt(bent[i])
-        _integrands(bent, w)
+    for round_ in range(_ROUNDS):
         moved = 0.0
         for i in range(NODES):
-            before = at_expiry - math.sqrt(bent[i])
-            root, log = _ROOT[i], before
-            low = log / (deviation * root) + drift * root
-            high = low + deviation * root
-            paid, kept = exponential(-rate * root * root), exponential(-dividend_yield * root * root)
-            bell_low, bell_high = normal_density(low), normal_density(high)
-            tail_low = bell_low * mills_ratio(min(abs(low), _FAR))
-            tail_high = bell_high * mills_ratio(min(abs(high), _FAR))
-            a = paid * (tail_low if low < 0.0 else 1.0 - tail_low)
-            c = kept * (tail_high if high < 0.0 else 1.0 - tail_high)
-            a_slope, c_slope = paid * bell_low / (deviation * root), kept * bell_high / (deviation * root)
-            for k in range(i * INNER, (i + 1) * INNER):
-                a += w[k + 7 * POINTS]
-                c += w[k + 8 * POINTS]
-            if a > 0.0 and c > 0.0:
-                move = (math.log(a / c) - log) / (1.0 - a_slope / a + c_slope / c)
-                log = min(max(log + move, lowest), at_expiry)
-            else:
-                log = 0.5 * (log + at_expiry)
+            log = min(max(w[n + i + 10 * NODES], lowest), at_expiry)
+            moved = max(moved, abs(log - w[n + i + 5 * NODES]))
+            w[n + i + 5 * NODES] = log
             bent[i] = (at_expiry - log) ** 2
-            moved = max(moved, abs(log - before))
-        if moved < _STILL:
+        if moved < _STILL and round_ > 0:
             break
+        for j in range(INNER):
+            for i in range(NODES):
+                w[j * NODES + i + 6 * POINTS] = at_expiry - w[n + i + 5 * NODES]
+        _integrands(bent, w)
+        _sides(at_expiry, w)
     return at_expiry
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _premium(
-    moneyness: float, rate: float, dividend_yield: float, deviation: float, at_expiry: float, bent: np.ndarray
+    moneyness: float,
+    rate: float,
+    dividend_yield: float,
+    deviation: float,
+    at_expiry: float,
+    bent: np.ndarray,
+    w: np.ndarray,
 ) -> float:
     """What early exercise is worth where ln(spot / strike) is `moneyness`, along the boundary."""
-    total = 0.0
     drift = (rate - dividend_yield) / deviation - 0.5 * deviation
+    spot = math.exp(moneyness)
     for k in range(OUTER):
-        squared = 0.0
-        for m in range(NODES + 1):
-            squared += _OUTER[m, k] * bent[m]
+        w[k] = 0.0
+    for m in range(NODES + 1):
+        for k in range(OUTER):
+            w[k] += _OUTER[m, k] * bent[m]
+    for k in range(OUTER):
         share = _GONE[k]
         root = math.sqrt(share)
-        low = (moneyness - at_expiry + math.sqrt(max(squared, 0.0))) / (deviation * root) + drift * root
+        low = (moneyness - at_expiry + math.sqrt(max(w[k], 0.0))) / (deviation * root) + drift * root
         high = low + deviation * root
         tail_low = normal_density(low) * mills_ratio(min(abs(low), _FAR))
         tail_high = normal_density(high) * mills_ratio(min(abs(high), _FAR))
         below = tail_low if low > 0.0 else 1.0 - tail_low
         above = tail_high if high > 0.0 else 1.0 - tail_high
         gain = rate * exponential(-rate * share) * below
-        total += _LAST[k] * (gain - dividend_yield * exponential(moneyness - dividend_yield * share) * above)
+        w[k + OUTER] = _LAST[k] * (gain - dividend_yield * spot * exponential(-dividend_yield * share) * above)
+    total = 0.0
+    for k in range(OUTER):
+        total += w[k + OUTER]
     return total
 
 
@@ -190,5 +222,5 @@ def put_value(
     at_expiry = _boundary(rate, dividend_yield, deviation, bent, w)
     if moneyness <= at_expiry - math.sqrt(bent[0]):
         return 1.0 - spot
-    premium = _premium(moneyness, rate, dividend_yield, deviation, at_expiry, bent)
-    return max(european + max(premium, 0.0), 1.0 - spot)
+    premium = _premium(moneyness, rate, dividend_yield, deviation, at_expiry, bent, w)
+    return max(min(european + max(premium, 0.0), 1.0), 1.0 - spot)

@@ -37,7 +37,7 @@ _CERTAIN, _FREE = 1e-7, 1e-10
 #: Distance of the strike from the mean at which the tree is no longer centred on it, in deviations.
 _OFF_CENTRE = 5.0
 #: A price is met when it is this close, in shares of the strike; more volatility than this is not looked for.
-_MET, _WILDEST = 1e-12, 100.0
+_MET, _WILDEST = 5e-11, 100.0
 
 
 @numba.njit(cache=True, error_model="numpy")
