@@ -54,7 +54,8 @@ def context(decided: Decided, ordered: bool) -> dict[str, Any]:
         "quality": quality(decided),
         "position": None if proposal is None or not proposal.executable else _position(decided, proposal, output),
         "structures": _structures(decided),
-        "tested": None if proposal is None else tested_rows(proposal),
+        "tested": None if proposal is None else parameter_rows(proposal),
+        "level": None if decided.now is None else decided.now.settings.level,
         "similar": None if proposal is None else _similar(decided, proposal),
         "outlook": decided.outlook,
         "passed": _passed(decided),
@@ -64,10 +65,10 @@ def context(decided: Decided, ordered: bool) -> dict[str, Any]:
 def headline(decided: Decided) -> tuple[str, str]:
     """What to do, in a few words, and its tone: ``act``, ``rest`` or ``stop``."""
     decision = decided.decision
-    if decision.blocked:
-        return "No trade: safety blocked this decision", "stop"
     if decision.details.get("abstained") or decision.details.get("structure") is None:
         return "No call", "rest"
+    if decision.blocked:
+        return "No trade: safety blocked this decision", "stop"
     if not decision.targets:
         return "No trade", "rest"
     return f"Trade {decision.details['contracts']} × {spoken(decision.details['structure'])}", "act"
@@ -209,7 +210,7 @@ def _structures(decided: Decided) -> dict[str, Any] | None:
     }
 
 
-def tested_rows(proposal: Proposal) -> dict[str, Any]:
+def parameter_rows(proposal: Proposal) -> dict[str, Any]:
     """Every parameter set by the lower bound of its score, the chosen one marked; the reasons of the rest in groups."""
     frame = proposal.tested
     asked = [name for name in frame.columns if name.startswith("grid_")]
