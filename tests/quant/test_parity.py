@@ -84,6 +84,13 @@ def test_bad_quotes_are_rejected_and_counted(side):
     assert found.strikes == len(K) - 16
     assert found.forward == pytest.approx(4510.0, abs=0.3)
     assert found.rate == pytest.approx(0.04, abs=0.01)
+    assert found.within_bounds
+    # Given the rate, the rejected strikes leave no trace.
+    good = np.setdiff1d(np.arange(len(K)), np.arange(len(K))[bad])
+    without = parity.forward_and_discount(k[good], cb[good], ca[good], pb[good], pa[good], 0.25, rate=0.04)
+    known = parity.forward_and_discount(k, cb, ca, pb, pa, 0.25, rate=0.04)
+    assert known.forward == pytest.approx(without.forward, abs=1e-9)
+    assert (known.forward_low, known.forward_high) == (without.forward_low, without.forward_high)
 
 
 def test_tight_quotes_count_more_than_wide_ones():

@@ -106,13 +106,13 @@ def test_a_few_wild_quotes_do_not_bend_it_and_the_order_does_not_matter():
 
 
 def test_each_expiry_counts_the_same():
-    """300 strikes of one expiry do not outvote 9 of another: both are thinned to the same say."""
-    many, few = quotes(years=(0.1,), count=300), quotes(years=(1.0,), count=9)
-    few[2] += 0.02
-    k, years, sigma = np.concatenate([many, few], axis=1)
-    found = ssvi.fit_surface(k, years, sigma)
-    assert found.quotes <= 21 + 9
-    assert found.expiry_error.max() < 0.006
+    """300 strikes do not outvote 3 of an expiry hours later that contradict them by 4 points: both give way alike."""
+    many, few = quotes(years=(0.1,), count=300), quotes(years=(0.1001,), count=3, deviations=1.0)
+    few[2] += 0.04
+    found = ssvi.fit_surface(*np.concatenate([many, few], axis=1))
+    assert found.quotes == 21 + 3
+    ratio = found.expiry_error[0] / found.expiry_error[1]
+    assert 0.4 < ratio < 2.5
 
 
 def test_a_steeper_smile_than_allowed_ends_at_the_bound():

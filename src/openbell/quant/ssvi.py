@@ -28,6 +28,8 @@ SHORT, LONG, REVERSION, RHO, ETA, GAMMA = range(6)
 #: Strikes per expiry that a surface is fitted to, spread evenly over those within this many deviations of the forward.
 STRIKES_PER_EXPIRY, DEVIATIONS = 21, 2.5
 FEWEST_QUOTES = 8
+#: Errors beyond this many units of volatility count linearly.
+SOFT = 0.01
 #: Boxes of the search: variances from (2 %)^2 to (300 %)^2, half-lives from 6 days to 14 years.
 _LOW = np.array([4e-4, 4e-4, 0.05, -0.98, 1e-3, 0.01])
 _HIGH = np.array([9.0, 9.0, 40.0, 0.98, 1.0, 0.5])
@@ -113,7 +115,7 @@ def fit_surface(k: ArrayLike, years: ArrayLike, volatility: ArrayLike, half_widt
     """The surface nearest to the quotes of all expiries, free of static arbitrage by its constraints.
 
     Every expiry counts the same, by at most 21 strikes spread over those within 2.5 deviations of the forward. Errors
-    are in volatility; those far beyond the quote's own width count linearly, so a few bad quotes cannot bend it.
+    are in volatility; those beyond a point of it count linearly, so that a few bad quotes cannot bend it.
 
     Parameters
     ----------
@@ -176,16 +178,16 @@ def _searched(x: Floats, time: Floats, sigma: Floats, root_weight: Floats) -> Fl
     order = np.argsort(time[near], kind="stable")
     third = max(len(order) // 3, 1)
     short, long = float(np.median(variance[order[:third]])), float(np.median(variance[order[-third:]]))
-    # The tail softens at 1 point of volatility.
-    unit = root_weight / np.sqrt(np.mean(root_weight**2)) / 0.01
+
+    def misses(q: Floats) -> Floats:
+        z = (np.sqrt(total_variance(parameters(q), x, time) / time) - sigma) / SOFT
+        return np.asarray(root_weight * z / np.sqrt(0.5 * (1.0 + np.sqrt(1.0 + z * z))))
+
     best, cost = None, np.inf
     for reversion in (1.0, 6.0):
         start = np.clip([short, long, reversion, -0.5, 0.5, 0.4], _LOW * 1.01, _HIGH * 0.99)
         start[RHO] = -0.5
-        result = least_squares(
-            lambda q: (np.sqrt(total_variance(parameters(q), x, time) / time) - sigma) * unit,
-            start, bounds=(_LOW, _HIGH), loss="soft_l1", x_scale="jac", max_nfev=100,
-        )  # fmt: skip
+        result = least_squares(misses, start, bounds=(_LOW, _HIGH), x_scale="jac", max_nfev=100)
         if result.cost < cost * (1 - 1e-9):
             best, cost = parameters(result.x), float(result.cost)
     if best is None:

@@ -17,13 +17,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbell.core.errors import BadInput, DataMissing
-from openbell.quant.svi_search import ASKED, MARGIN, Problem, Raw, butterfly, curve, grid, searched, ssvi_start
+from openbell.quant.svi_search import (
+    ASKED,
+    MARGIN,
+    SOFT,
+    Problem,
+    Raw,
+    butterfly,
+    curve,
+    grid,
+    searched,
+    ssvi_start,
+    wide_start,
+)
 
 Floats = NDArray[np.float64]
 
 #: Five numbers cannot be read off fewer strikes.
 FEWEST_STRIKES = 5
-_STRENGTHS = (100.0, 1000.0)
+_STRENGTHS = (100.0, 100.0, 1000.0)
 #: A slice below its floor by less than this share of the floor does not cross it, but for rounding and the search.
 CROSSED = 1e-4
 
@@ -115,9 +127,10 @@ def fit(
 ) -> Fit:
     """The slice nearest to the quotes that is free of butterfly arbitrage, and not below `floor` where that is given.
 
-    Least squares with a soft tail (an error of many weights counts linearly) and a penalty where `g` is below a small
+    Least squares with a soft tail (an error beyond 5 weights counts linearly) and a penalty where `g` is below a small
     margin, checked on a denser and longer grid afterwards. The search begins at the nearest slice of SSVI, which is
-    free by construction, and stays there where it ends with an arbitrage; so the outcome is free and deterministic.
+    free by construction, and at a broad bowl; where both end with an arbitrage the slice of SSVI is kept. So the
+    outcome is free of butterflies, and deterministic.
 
     Parameters
     ----------
@@ -198,15 +211,18 @@ def _free(problem: Problem) -> tuple[Svi, bool]:
 
 
 def _without_butterfly(problem: Problem, begin: Raw) -> Raw:
-    """The search from `begin`, which is free and stays where every search ends with a butterfly."""
-    for strength in _STRENGTHS:
-        found = searched(problem, begin, strength, grid(begin, ASKED))
-        if not _has_butterfly(found):
-            return found
-        found = searched(problem, begin, strength, np.sort(np.concatenate([grid(begin, ASKED), grid(found, ASKED)])))
-        if not _has_butterfly(found):
-            return found
-    return begin
+    """The better of the searches from `begin` and from a broad bowl; `begin`, which is free, where both end badly."""
+    free = []
+    for start in (begin, wide_start(problem.k, problem.w)):
+        found, asked = start, grid(start, ASKED)
+        for strength in _STRENGTHS:
+            found = searched(problem, start, strength, asked)
+            if not _has_butterfly(found):
+                free.append(found)
+                break
+            # Where it was not asked, it went wrong: it is asked there too.
+            asked = np.sort(np.concatenate([asked, grid(found, ASKED)]))
+    return min(free, key=lambda each: _missed(each, problem)) if free else begin
 
 
 def _has_butterfly(raw: Raw) -> bool:
@@ -222,5 +238,5 @@ def _crosses(raw: Raw, problem: Problem) -> bool:
 
 def _missed(raw: Raw, problem: Problem) -> float:
     """The soft loss of the quotes."""
-    z = (curve(raw, problem.k)[0] - problem.w) * problem.root_weight
+    z = (curve(raw, problem.k)[0] - problem.w) * problem.root_weight / SOFT
     return float(np.sum(np.sqrt(1.0 + z * z) - 1.0))

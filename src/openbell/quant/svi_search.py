@@ -15,6 +15,9 @@ STEEPEST_WING = 1.999
 MARGIN = 2e-3
 #: Points of log-moneyness where `g` is asked for while fitting.
 ASKED = 60
+#: Errors beyond so many weights count linearly: a bad quote does not bend the smile, and no wing is given up for a body
+#: that is quoted closer than five numbers can follow.
+SOFT = 5.0
 #: Pull toward the start, in shares of a half-width per unit of each coordinate: what quotes do not say stays there.
 PULL = 1e-2
 
@@ -87,6 +90,7 @@ def searched(problem: Problem, start: Raw, strength: float, asked: Floats) -> Ra
     from openbell.quant.svi_kernel import descend
 
     k, w, root_weight, floor = problem
+    root_weight = root_weight / SOFT
     hard = strength * float(np.sqrt(len(k)))
     lift = hard * float(np.median(root_weight))
     none = np.empty(0)
@@ -120,8 +124,17 @@ def ssvi_start(k: Floats, w: Floats, root_weight: Floats) -> Raw:
         return Raw(0.5 * theta * (1.0 - rho**2), 0.5 * theta * phi, rho, -rho / phi, flat / phi)
 
     def misses(p: Floats) -> Floats:
-        z = (curve(sliced(p), k)[0] - w) * root_weight
+        z = (curve(sliced(p), k)[0] - w) * root_weight / SOFT
         return np.concatenate([z / np.sqrt(0.5 * (1.0 + np.sqrt(1.0 + z * z))), PULL * (p - begin)])
 
     begin = np.array([0.0, -0.4, 0.0])
     return sliced(least_squares(misses, begin, method="lm", max_nfev=200).x)
+
+
+def wide_start(k: Floats, w: Floats) -> Raw:
+    """A broad bowl under the quotes, with wings as steep as the lines from the lowest quote to the ends."""
+    lowest = int(np.argmin(w))
+    ends = [(w[at] - w[lowest]) / max(abs(k[at] - k[lowest]), 1e-9) for at in (np.argmin(k), np.argmax(k))]
+    slopes = np.clip(np.array(ends) / STEEPEST_WING, 1e-3, 0.9)
+    logit = np.log(slopes) - np.log1p(-slopes)
+    return raw_of(np.array([np.log(0.7 * w[lowest]), *logit, k[lowest], np.log(0.2 * max(float(np.ptp(k)), 0.02))]))
