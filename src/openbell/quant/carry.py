@@ -32,8 +32,8 @@ def implied_spot(years: ArrayLike, forward: ArrayLike, discount: ArrayLike, half
     """The level at the moment of the quotes that the near forwards run back to.
 
     ``ln F + ln D = ln S - q T`` is fitted to the expiries of the next quarter (the nearest three where there are
-    fewer), each weighted by how closely its quotes bound its forward and by its nearness. A dividend that is paid before the
-    first expiry is off it already; with one expiry it is the forward discounted, as if nothing were paid.
+    fewer), each weighted by how closely its quotes bound its forward and by its nearness. A dividend that is paid
+    before the first expiry is off it already; with one expiry it is the forward discounted, as if nothing were paid.
 
     Parameters
     ----------
