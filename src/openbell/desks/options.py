@@ -30,6 +30,7 @@ def decide(
     max_contracts: int = 10,
     min_risk_reward: float = 0.5,
     min_confidence: float = 0.0,
+    min_expected_return: float = 0.0,
     require_edge: bool = True,
 ) -> Decision:
     """The first structure, by expected utility, that can be traded; zero contracts where anything speaks against it.
@@ -37,8 +38,9 @@ def decide(
     Pure. `proposals` hold stage 2 for the structures in the order in which they were asked for. A structure that
     cannot be traded today gives way to the next with a positive expected utility. Nothing is traded where no structure
     is worth more than no trade, one contract risks more than the budget, the reward is under `min_risk_reward` of the
-    risk, the probability is under `min_confidence`, or, with `require_edge`, the walk-forward of the model never
-    earned more than no trade. `targets` are signed contracts by OCC symbol.
+    risk, the probability is under `min_confidence`, the contracts returned no more than `min_expected_return` of their
+    risk on similar days, or, with `require_edge`, the walk-forward of the model never earned more than no trade.
+    `targets` are signed contracts by OCC symbol.
     """
     if outlook.as_of > market.as_of:
         raise LeakFound(
@@ -50,8 +52,12 @@ def decide(
     contracts, against = _size(
         outlook, chosen, row, book.value_usd * risk_fraction, max_contracts, min_risk_reward, min_confidence
     )
+    returned = chosen.statistics.get("expected_return")
+    if returned is not None and not returned > min_expected_return:
+        lost = f"On similar days these contracts returned {returned:+.3f} of their risk on average"
+        contracts, against = 0, [*against, f"{lost}; it must be above {min_expected_return:+.3f}."]
     if require_edge and not outlook.proven:
-        contracts, against = 0, [*against, f"The model of {outlook.model} has not earned more than no trade."]
+        contracts, against = 0, [*against, f"The model {outlook.model} has not earned more than no trade."]
     return Decision(
         desk="options",
         session=market.session,
