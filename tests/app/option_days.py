@@ -161,7 +161,7 @@ def features(data, reasons=None, modelled=True):
 def decided(
     trained, structure="IRON_CONDOR", *, proven=True, modelled=True, blocked=False, live=True, why=(), remarks=()
 ):
-    """A judged decision for `structure`, `why` and `remarks` added to what is said; without `live` no quote has a bid."""
+    """A judged decision for `structure`, `why` and `remarks` are added; without `live` no quote has a bid."""
     data = market(remarks)
     now = today(data, modelled)
     now = now if live else replace(now, quotes=now.quotes.with_columns(bid=pl.lit(0.0)))

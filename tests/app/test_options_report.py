@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from openbell.app.options_output import decision_json
-from openbell.app.reports.options import grouped, headline, options_report, parameter_rows, training_report
+from openbell.app.reports.options import headline, options_report, training_report
 from openbell.app.reports.options_backtest import backtest_report
 from openbell.app.reports.options_board import board
 from openbell.app.reports.options_curves import profit_curves, smile, state_map
+from openbell.app.reports.options_tables import figures, grouped, parameter_rows
 from openbell.app.reports.page import number, percent, usd
 from openbell.core.errors import BadInput, Refused
 from openbell.quant.similar import STATE
@@ -117,8 +118,6 @@ def test_numbers_are_those_of_the_decision(condor, condor_page):
 
 def test_the_interval_of_the_account_is_that_of_the_score(condor):
     """Return on risk times what is at risk over the account, for both bounds and the middle alike."""
-    from openbell.app.reports.options import figures
-
     contracts = condor.decision.details["contracts"]
     found = figures(condor, condor.proposal, contracts)
     share = condor.proposal.max_loss_usd * contracts / 3_000_000.0

@@ -50,8 +50,8 @@ def payoff_chart(curves: ProfitCurves) -> str:
 
     def draw(axes: Axes) -> None:
         axes.axvspan(curves.low, curves.high, color=BENCHMARK, alpha=0.13, linewidth=0)
-        axes.fill_between(at, end, 0.0, where=end >= 0, color=GOOD, alpha=0.16, linewidth=0)  # type: ignore[arg-type]
-        axes.fill_between(at, end, 0.0, where=end <= 0, color=BAD, alpha=0.16, linewidth=0)  # type: ignore[arg-type]
+        axes.fill_between(at, end, 0.0, where=end >= 0, color=GOOD, alpha=0.16, linewidth=0)
+        axes.fill_between(at, end, 0.0, where=end <= 0, color=BAD, alpha=0.16, linewidth=0)
         axes.axhline(0.0, color=INK, linewidth=0.9)
         axes.axvline(curves.spot, color=MUTED, linewidth=1.1, linestyle=":")
         axes.plot(at, curves.today_usd, color=EQUAL, linewidth=1.5, linestyle=(0, (4, 2)))
@@ -60,8 +60,8 @@ def payoff_chart(curves: ProfitCurves) -> str:
         axes.plot(inside, np.zeros(len(inside)), "o", color=INK, ms=5)
         for each in inside:
             left = each < curves.spot
-            way = {"xytext": (-6 if left else 6, 6), "ha": "right" if left else "left"}
-            axes.annotate(f"{each:,.2f}", (each, 0.0), textcoords="offset points", fontsize=9.5, **way)  # type: ignore[arg-type]
+            place, side = ((-6, 6), "right") if left else ((6, 6), "left")
+            axes.annotate(f"{each:,.2f}", (each, 0.0), xytext=place, ha=side, textcoords="offset points", fontsize=9.5)
         axes.set_xlim(at[0], at[-1])
         axes.margins(y=0.09)
         axes.set_xlabel("price of the underlying")
@@ -87,7 +87,7 @@ def smile_chart(rows: pl.DataFrame, legs: pl.DataFrame, spot: float, window: tup
             part = shown.filter(pl.col("expiry") == expiry)
             line = "-" if number == 0 else (0, (4, 2))
             colour = POLICY if number == 0 else EQUAL
-            axes.plot(part["strike"].to_numpy(), part["iv"].to_numpy(), color=colour, linestyle=line, linewidth=1.5)  # type: ignore[arg-type]
+            axes.plot(part["strike"].to_numpy(), part["iv"].to_numpy(), color=colour, linestyle=line, linewidth=1.5)
         for row in legs.drop_nulls("iv").iter_rows(named=True):
             bought = row["ratio"] > 0
             axes.plot(
@@ -144,7 +144,7 @@ def worth_chart(paths: pl.DataFrame, candidates: Sequence[str], baselines: Seque
     def draw(axes: Axes) -> None:
         for at, name in enumerate(baselines):
             colour, line = _baseline(at)
-            axes.plot(dates, paths[name].cum_sum().to_numpy(), color=colour, linestyle=line, linewidth=1.4)  # type: ignore[arg-type]
+            axes.plot(dates, paths[name].cum_sum().to_numpy(), color=colour, linestyle=line, linewidth=1.4)
         for at, name in enumerate(candidates):
             axes.plot(dates, paths[name].cum_sum().to_numpy(), color=_SERIES[at % len(_SERIES)], linewidth=1.9)
         axes.axhline(0.0, color=INK, linewidth=0.9)
