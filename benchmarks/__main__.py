@@ -102,11 +102,11 @@ def options(home: Path, session: str) -> str:
     premiums = ", ".join(f"{ours[cores].counts['american implied']:,.0f} on {cores}" for cores in ours)
     told = (
         f"Options per second, of CPU on one core and of the clock on two, medians of {pricing.RUNS} calls after the "
-        f"first; {pricing.MANY:,} contracts, loops in Python {pricing.FEW:,}. Greeks: value, delta, gamma, theta, vega, "
-        "rho, and by Openbell vanna, vomma and charm. IV: `missed` is the share of volatilities off by more than 1e-8 or "
-        f"not found, among those whose vega is above {pricing.TELLING_VEGA:g} of the spot; `error` the largest of those "
-        "found. American: a value with a continuous yield, by QuantLib its fixed point at the fast setting. American IV "
-        f"by Openbell, cores: {premiums}.\n"
+        f"first; {pricing.MANY:,} contracts, loops in Python {pricing.FEW:,}. Greeks: value, delta, gamma, theta, "
+        "vega, rho, and by Openbell vanna, vomma and charm. IV: `missed` is the share of volatilities off by more than "
+        f"1e-8 or not found, among those whose vega is above {pricing.TELLING_VEGA:g} of the spot; `error` the largest "
+        "of those found. American: a value with a continuous yield, by QuantLib its fixed point at the fast setting. "
+        f"American IV by Openbell, cores: {premiums}.\n"
     )
     rows = [pricing.figures(ours[each.counts["cores"]], each) for each in found]
     return "\n".join([table("Options beside fast-vollib, py_vollib, QuantLib and NumPy", head, rows), told])
