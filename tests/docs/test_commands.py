@@ -118,7 +118,13 @@ def _write_indices(folder):
     columns = {
         "SPX_daily.csv": (start, high, low, close, volume),
         "SPY_daily.csv": (*(each * fund for each in (start, high, low, close)), volume),
-        "VIX_daily.csv": (level, level * 1.01, level * 0.99, level, None),
+        "VIX_daily.csv": (
+            level,
+            level * np.exp(np.abs(moves[:, 5])),
+            level * np.exp(-np.abs(moves[:, 2])),
+            level,
+            None,
+        ),
     }
     for name, table in columns.items():
         with (folder / name).open("w", newline="", encoding="utf-8") as file:

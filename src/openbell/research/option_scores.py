@@ -198,7 +198,7 @@ def _tested(
         f"{found.block_sessions} sessions, {replications:,} replications."
     )
     each = [
-        f"`{name}`: mean utility {found.mean[at]:+.4f} per unit of risk (95 % {found.lower[at]:+.4f} to "
+        f"`{name}`: mean utility {found.mean[at]:+.4f} per unit of risk (95 %, bootstrap-t, {found.lower[at]:+.4f} to "
         f"{found.upper[at]:+.4f}), studentised {found.statistic[at]:+.2f}, family-wise p {found.p_value[at]:.3f}."
         for at, name in enumerate(found.names)
     ]
