@@ -93,7 +93,7 @@ def test_zero_contracts_where_one_is_too_many_and_never_more_than_ten(capital: f
     [
         (-0.01, {}, {}, "worth more than no trade"),
         (0.0, {}, {}, "worth more than no trade"),
-        (0.2, {"max_profit_usd": 249.0}, {}, "The reward is 0.50 of the risk, under 0.50"),
+        (0.2, {"max_profit_usd": 250.0}, {}, "The reward is 0.50 of the risk; it must be above 0.50"),
         (0.2, {}, {"min_confidence": 0.7}, "under 70%"),
         (0.2, {"statistics": {"expected_return": 0.0}}, {}, "returned +0.000 of their risk on average"),
         (0.2, {"statistics": {"expected_return": 0.04}}, {"min_expected_return": 0.05}, "it must be above +0.050"),

@@ -99,8 +99,8 @@ def _size(
             f"{row['expected_utility']:+.4f} per unit of risk."
         )
     reward = risk_reward(chosen)
-    if reward is not None and reward < min_risk_reward:
-        against.append(f"The reward is {reward:.2f} of the risk, under {min_risk_reward:.2f}.")
+    if reward is not None and reward <= min_risk_reward:
+        against.append(f"The reward is {reward:.2f} of the risk; it must be above {min_risk_reward:.2f}.")
     if row["probability"] < min_confidence:
         against.append(f"The probability of {row['probability']:.0%} is under {min_confidence:.0%}.")
     contracts = min(math.floor(budget_usd / chosen.max_loss_usd + 1e-9), max_contracts)
