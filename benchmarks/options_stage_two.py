@@ -1,6 +1,6 @@
 """Stage 2 of the options desk over many past days: how often it ends in contracts or an explicit no, and how fast.
 
-    python -m benchmarks options_stage_two HOME --underlying SPX --as-of 2021-12-31 --days 200
+Run ``python -m benchmarks options_stage_two HOME --underlying SPX --as-of 2021-12-31 --days 200``.
 """
 
 from __future__ import annotations
