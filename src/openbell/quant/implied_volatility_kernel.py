@@ -19,7 +19,7 @@ import math
 import numba
 import numpy as np
 
-from openbell.quant.black_kernel import PEAK, exponential, logarithm, mills_ratio, normal_density
+from openbell.quant.black_kernel import PEAK, mills_ratio
 from openbell.quant.implied_volatility import (
     AT_BOUND,
     AT_INTRINSIC,
@@ -68,7 +68,7 @@ def shares(moneyness: float, deviation: float) -> tuple[float, float, float]:
     """
     shift, half = moneyness / deviation, 0.5 * deviation
     d1 = shift + half
-    density = normal_density(d1)
+    density = PEAK * math.exp(-0.5 * d1 * d1)
     if half < _SHORT and moneyness > _NEAR:
         share = density * _mills_difference(-shift, half)
         return share, 1.0 - share, density
@@ -88,17 +88,17 @@ def _low_guess(moneyness: float, share: float) -> float:
     left is a concave function of q: Newton's steps from the left never pass the solution.
     """
     squared = moneyness * moneyness
-    wanted = logarithm(-moneyness * PEAK / share) - 0.5 * moneyness
+    wanted = math.log(-moneyness * PEAK / share) - 0.5 * moneyness
     if wanted < 4.0:
-        grown = exponential(max(wanted, -600.0))
+        grown = math.exp(max(wanted, -600.0))
         q = (grown / (1.0 + _MILLS_AT_0 * grown)) ** 2
     else:
-        q = 2.0 * wanted - 3.0 * logarithm(wanted) - 2.1
+        q = 2.0 * wanted - 3.0 * math.log(wanted) - 2.1
     q = max(q, -0.5 * moneyness)
     for _ in range(2):
         half_squared, root = 0.25 * squared / q, math.sqrt(q)
         spread = 1.0 + _MILLS_AT_0 * root + q - half_squared
-        value = 0.5 * (q + half_squared) + logarithm(root * spread)
+        value = 0.5 * (q + half_squared) + math.log(root * spread)
         slope = 0.5 + 0.5 * (1.0 - half_squared) / q + (0.5 * _MILLS_AT_0 / root + 1.0 + half_squared / q) / spread
         q = max(q + (wanted - value) / slope, -0.5 * moneyness)
     return -moneyness / math.sqrt(q)
@@ -114,8 +114,8 @@ def _step(
     bend = shift * shift / deviation - 0.25 * deviation
     turn = bend * bend - 3.0 * (shift / deviation) ** 2 - 0.25
     if kind == 0:
-        log_value, steep = logarithm(value), slope / value
-        newton = logarithm(share / value) * log_value / (logarithm(share) * steep)
+        log_value, steep = math.log(value), slope / value
+        newton = math.log(share / value) * log_value / (math.log(share) * steep)
         inner = 1.0 / log_value
         turn += 2.0 * steep * steep * (1.0 + 3.0 * inner * (1.0 + inner)) - 3.0 * bend * steep * (1.0 + 2.0 * inner)
         bend -= steep * (1.0 + 2.0 * inner)
@@ -123,7 +123,7 @@ def _step(
         newton = (share - value) / slope
     else:
         steep = slope / missing
-        newton = logarithm(missing / rest) / steep
+        newton = math.log(missing / rest) / steep
         turn += steep * (3.0 * bend + 2.0 * steep)
         bend += steep
     step = newton * (1.0 + 0.5 * newton * bend) / (1.0 + newton * (bend + newton * turn / 6.0))
@@ -141,7 +141,7 @@ def implied_deviation(moneyness: float, share: float, rest: float) -> float:
     else:
         kind, low, high = 1 if share < 0.5 else 2, corner * (1.0 - _SEAM), 10.0 + math.sqrt(100.0 - 2.0 * moneyness)
         pace = 4.0 * PEAK / (1.0 - share_there)
-        gone = max(-logarithm(rest / (1.0 - share_there)), 0.0)
+        gone = max(-math.log(rest / (1.0 - share_there)), 0.0)
         guess = corner + 8.0 * gone / (math.sqrt(8.0 * gone + pace * pace) + pace)
         guess = max(guess, 2.0 * share) if moneyness == 0.0 else guess
     deviation = guess
@@ -194,6 +194,6 @@ def fill_volatilities(
             value, smaller = price[i] / discount[i], min(forward[i], strike[i])
             intrinsic = max(right[i] * (forward[i] - strike[i]), 0.0)
             bound = forward[i] if right[i] > 0.0 else strike[i]
-            moneyness = -abs(logarithm(forward[i] / strike[i]))
+            moneyness = -abs(math.log(forward[i] / strike[i]))
             deviation = implied_deviation(moneyness, (value - intrinsic) / smaller, (bound - value) / smaller)
             volatility[i] = deviation / math.sqrt(years[i])
