@@ -123,7 +123,7 @@ def run_options(
         Where nothing was trained before, or the close before the session is not there.
     """
     on_step(STEPS[0])
-    session = home.decision_session(wanted)
+    session = home.decision_session(wanted or _next(home, underlying))
     capital = home.settings.run.capital if capital_usd is None else capital_usd
     place = out or Path(home.settings.run.output_dir)
     decided = decide_options(home, underlying, session, capital, on_step=on_step)
@@ -139,6 +139,15 @@ def run_options(
         {"decision.json": outputs.json_text(decision_json(decided)), "report.html": options_report(decided, ordered)},
     )
     return Done(decided, folder, ordered)
+
+
+def _next(home: Home, underlying: str) -> dt.date | None:
+    """The session after the latest bar of the underlying; other bars may go on after it, as a volatility index's do."""
+    if not home.tables.exists("bars"):
+        return None
+    bars = home.tables.scan("bars").filter(pl.col("symbol") == underlying)
+    last = bars.select(pl.col("session").max()).collect().item()
+    return None if last is None else home.sessions.shift(last, 1)
 
 
 def decide_options(
