@@ -1,8 +1,8 @@
 """Black's formula and its Greeks, compiled. Imported only where options are priced: numba is slow to import.
 
 Every compiled function that another kernel calls takes and gives plain numbers. But for `black` none branches or calls
-the C library, so that a loop over them runs in vector registers. The loops work on blocks copied to one scratch array, for
-only there can the compiler see that what is written is never read again.
+the C library, so that a loop over them runs in vector registers. The loops work on blocks copied to one scratch array,
+for only there can the compiler see that what is written is never read again.
 
 References
 ----------
