@@ -68,7 +68,7 @@ def on_a_market_without_an_edge(seed: int, years: float, names: tuple[str, ...] 
         past = past_of(data)
         _count(home, candidates, Trial)
         _, _, board = judged(home, past, candidates)
-        row = board.strategies.row(0, named=True)
+        row = board.strategies.filter(pl.col("kind") == "candidate").row(0, named=True)
         said = board.classification.row(0, named=True)
         return {
             "seed": seed,
