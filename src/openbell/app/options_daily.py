@@ -250,7 +250,10 @@ def _abstained(
     why: list[str] | None = None,
 ) -> Decided:
     """No call: what is missing is said, and nothing stands in for it."""
-    reasons = list(dict.fromkeys(features.reasons[name] for name in features.missing))
+    grouped: dict[str, list[str]] = {}
+    for name in features.missing:
+        grouped.setdefault(features.reasons[name], []).append(f"`{name}`")
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in grouped.items()]
     said = [f"No call: {len(features.missing)} of the 84 features are unavailable.", *reasons] if reasons else []
     decision = Decision(
         desk="options",
