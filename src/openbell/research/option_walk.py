@@ -38,7 +38,8 @@ class Walked:
     Attributes
     ----------
     expected : (m, s) expected utility. probabilities : (m, s). quantiles : (m, s, levels). seconds : of each fit.
-    p95_ms : of the class probabilities of one row, a row at a time. why : the reason where it stopped; then the arrays are empty.
+    p95_ms : of the class probabilities of one row, a row at a time. why : the reason where it stopped; the arrays are
+        empty then.
     """
 
     name: str
