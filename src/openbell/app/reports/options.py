@@ -46,6 +46,7 @@ def context(decided: Decided, ordered: bool) -> dict[str, Any]:
         "tone": tone,
         "ordered": ordered,
         "modelled": output["modelled"],
+        "chain_modelled": output["modelled"] if decided.now is None else decided.now.modelled,
         "reasons": _reasons(decided, output),
         "missing": decided.features.missing,
         "safety": safety_rows(decided),
