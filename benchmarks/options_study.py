@@ -34,14 +34,13 @@ def on_a_market_without_an_edge(seed: int, years: float, names: tuple[str, ...] 
     from openbell.app.home import Home
     from openbell.app.options_history import past_of
     from openbell.app.options_market import OptionMarketData
-    from openbell.app.options_training import candidates_of, judged
+    from openbell.app.options_training import candidates_of, count, judged
     from openbell.app.training import make_home
     from openbell.core.view import View
     from openbell.market.modelled import day_facts, modelled_chains
     from openbell.market.surface_scalars import FITTED
     from openbell.quant.edgeless import edgeless_surfaces
     from openbell.research.chain_features import chain_day_features, eighty_four, option_features
-    from openbell.store.trials import Trial
 
     with tempfile.TemporaryDirectory() as folder:
         home = Home.open(Path(folder), sets=SETTINGS)
@@ -66,7 +65,7 @@ def on_a_market_without_an_edge(seed: int, years: float, names: tuple[str, ...] 
         data = OptionMarketData(home, view, "SPX", made.surfaces, features, quotes, ())
         candidates = candidates_of(home, names)
         past = past_of(data)
-        _count(home, candidates, Trial)
+        count(home, "SPX", candidates, "study")
         _, _, board = judged(home, past, candidates)
         row = board.strategies.filter(pl.col("kind") == "candidate").row(0, named=True)
         said = board.classification.row(0, named=True)
@@ -78,18 +77,6 @@ def on_a_market_without_an_edge(seed: int, years: float, names: tuple[str, ...] 
             **{name: said[name] for name in ("accuracy", "accuracy_low", "accuracy_high", "base_accuracy")},
             **{name: said[name] for name in ("log_loss", "base_log_loss")},
         }
-
-
-def _count(home: Any, candidates: Any, trial: Any) -> None:
-    """The configurations into the ledger of this market."""
-    from openbell.app.options_training import configurations_of
-
-    tried = [
-        trial("options.SPX", "candidate", name, fingerprint, "study", parameters)
-        for each in candidates
-        for name, (fingerprint, parameters) in configurations_of(each).items()
-    ]
-    home.trials.record(tried, at=dt.datetime(2022, 1, 1, tzinfo=dt.UTC))
 
 
 def main(words: list[str]) -> None:

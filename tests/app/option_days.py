@@ -80,7 +80,7 @@ def quotes(data, modelled=True):
     sigma = surface_volatility(SURFACES.parameters[ROW], spots, made.strike, years, rate=rate, dividend_yield=paid)
     return pl.DataFrame(
         {
-            "root": "SPXW", "expiry": made.expiry, "strike": made.strike,
+            "session": KNOWN_ON, "root": "SPXW", "expiry": made.expiry, "strike": made.strike,
             "right": np.where(made.right > 0, "CALL", "PUT"), "settlement": "PM", "exercise": "EUROPEAN",
             "multiplier": 100.0, "bid": made.bid, "ask": made.ask, "mid": (made.bid + made.ask) / 2,
             "iv": sigma, "delta": 0.5, "gamma": 0.001, "theta": -1.0, "vega": 100.0,

@@ -10,8 +10,9 @@ import pytest
 
 from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, LeakFound, Refused
 from openbell.models.lightgbm import lightgbm, lightgbm_classifier
+from openbell.quant.intervals import wilson
 from openbell.research.counterfactuals import utility as growth
-from openbell.research.option_scores import scoreboard, sharpe, strategies, wilson
+from openbell.research.option_scores import scoreboard, sharpe, strategies
 from openbell.research.option_walk import CONSTANT, Candidate, forecast_rows, walk
 from openbell.research.stage_files import load_stage, rounded, save_stage
 from openbell.research.stage_one import Outcomes, configurations, fit_stage_one, rule_share

@@ -20,6 +20,7 @@ from openbell.app.options_price_market import rates_of
 from openbell.app.options_proposals import Chains, Contractor, desk_decisions, mean_outcomes, past_forecasts
 from openbell.app.options_training import OptionTraining, latest_options
 from openbell.core.errors import BadInput, DataMissing
+from openbell.quant.intervals import wilson
 from openbell.quant.option_account import OPEN
 from openbell.quant.option_paths import Costs
 from openbell.quant.performance import DAYS_PER_YEAR, Performance
@@ -28,7 +29,7 @@ from openbell.research.option_backtest import Decide, OptionBacktest, option_bac
 from openbell.research.option_baselines import at_random, best_so_far, buy_and_hold, on_first_of_week, rules_ladder
 from openbell.research.option_orders import REFUSALS
 from openbell.research.option_quotes import SurfaceQuotes
-from openbell.research.option_scores import HORIZON, wilson
+from openbell.research.option_scores import HORIZON
 
 if TYPE_CHECKING:
     from openbell.app.home import Home

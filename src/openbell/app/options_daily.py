@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from openbell.app import outputs
@@ -321,21 +320,10 @@ def record(home: Home, decided: Decided, ordered: bool) -> None:
         "session": decision.session.isoformat(),
         "decision": decision.key,
         "targets": decision.targets,
-        "details": _numbers(details),
+        "details": outputs.finite(details),
         "why": decision.why,
         "verdicts": [[each.check, each.outcome.value, each.why] for each in decision.verdicts],
         "made_of": decision.made_of,
         "execute": ordered,
     }
     home.journal.append("decision", payload, at=decision.as_of, key=digest(["decision", decision.key, ordered]))
-
-
-def _numbers(value: Any) -> Any:
-    """`value` with what is not finite as null: a record cannot hold it."""
-    if isinstance(value, Mapping):
-        return {name: _numbers(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_numbers(each) for each in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

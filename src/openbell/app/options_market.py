@@ -19,7 +19,6 @@ from openbell.core.hashing import digest, frame_digest
 from openbell.core.view import View
 from openbell.quant.feature_groups import EIGHTY_FOUR, GROUPS
 from openbell.quant.listing import Expiries, expiries, programme
-from openbell.quant.snapping import Chain
 from openbell.quant.surfaces import Surfaces
 from openbell.research.chain_features import OptionFeatures, chain_day_features, eighty_four, option_features
 
@@ -211,7 +210,7 @@ def _chain_days(
     for done, year in enumerate(wanted, start=1):
         rows = np.flatnonzero(has & (years == year))
         key = digest([underlying, _shown(surfaces, rows), frame_digest(_of(bars, sessions, rows)), _code(home)])
-        parts.append(_cached(home, key, partial(_aggregated, rows)))
+        parts.append(cached(home, key, partial(_aggregated, rows)))
         if progress is not None:
             progress(done, len(wanted), f"modelled chains of {year!s}")
     return pl.concat(parts, how="vertical_relaxed").sort("session")
@@ -241,7 +240,7 @@ def _code(home: Home) -> str:
     return digest([code_behind(each) for each in modules])
 
 
-def _cached(home: Home, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+def cached(home: Home, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """What `make` gives, kept in the home's cache under `key`; a file that cannot be read is made anew."""
     path = home.cache / "options" / f"{key}.parquet"
     if path.is_file():
@@ -254,23 +253,6 @@ def _cached(home: Home, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFr
     found.write_parquet(buffer)
     write_whole(path, buffer.getvalue())
     return found
-
-
-cached = _cached
-
-
-def as_chain(quotes: pl.DataFrame, session: dt.date, spot: float) -> Chain:
-    """Quotes as stage 2 wants them; of an expiry with both settlements stage 2 takes the contracts on the close."""
-    return Chain(
-        session=np.datetime64(session, "D"),
-        spot=spot,
-        strike=quotes["strike"].to_numpy(),
-        expiry=quotes["expiry"].to_numpy().astype("datetime64[D]"),
-        right=np.where(quotes["right"].to_numpy() == "CALL", 1, -1),
-        bid=quotes["bid"].fill_null(0.0).to_numpy(),
-        ask=quotes["ask"].fill_null(0.0).to_numpy(),
-        am=(quotes["settlement"] == "AM").to_numpy(),
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from openbell.app.options_simulate import stage_two_json
+from openbell.app.outputs import plain_rows
 from openbell.core.errors import OpenbellError
 from openbell.quant.structures import STRUCTURES
 
@@ -167,7 +167,7 @@ def _beside(decided: Decided) -> dict[str, Any]:
         "proven": bool(details.get("proven", False)),
         "contracts": int(details.get("contracts", 0)),
         "unavailable": dict(decided.features.reasons),
-        "structures": [] if decided.outlook is None else _rows(decided.outlook.rows.to_dicts()),
+        "structures": [] if decided.outlook is None else plain_rows(decided.outlook.rows),
         "stage_two": None if proposal is None else stage_two_json(proposal),
         "verdicts": [
             {"check": each.check, "outcome": each.outcome.value, "why": each.why} for each in decision.verdicts
@@ -181,10 +181,3 @@ def _beside(decided: Decided) -> dict[str, Any]:
         "remarks": list(decided.data.remarks),
         "made_of": dict(sorted(decision.made_of.items())),
     }
-
-
-def _rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in row.items()}
-        for row in rows
-    ]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openbell.app.options_market import OptionMarketData, as_chain, real_quotes
+from openbell.app.options_market import OptionMarketData, real_quotes
 from openbell.quant.legs import Legs
 from openbell.quant.listing import programme
 from openbell.quant.option_account import Contracts
 from openbell.quant.option_paths import Costs
 from openbell.quant.parameter_grids import Grid, grid
 from openbell.quant.payoffs import profiles
-from openbell.quant.snapping import LISTED, REASONS, snap_to_chain, snapped
+from openbell.quant.snapping import LISTED, REASONS, Chain, snap_to_chain, snapped
 from openbell.quant.structures import STRUCTURES
 from openbell.research.option_orders import Decide, Entry, NoTrade, fill_prices
 from openbell.research.option_quotes import Quotes, SurfaceQuotes
@@ -89,7 +89,7 @@ class Contractor:
         spot = np.array([self.data.surfaces.spot[row - 1]])
         there = self.stored.get(day.item())
         if there is not None:
-            on_chain = snap_to_chain(one, as_chain(there, day.item(), float(spot[0])), fill)
+            on_chain = snap_to_chain(one, Chain.of(there, day.item(), float(spot[0])), fill)
             reason, strike, date, morning = on_chain.reason[0], on_chain.strike[0], on_chain.date[0], on_chain.am[0]
         else:
             step = np.array([self.data.surfaces.increment[row - 1]])

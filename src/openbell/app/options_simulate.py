@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from openbell.app.options_history import costs_of
-from openbell.app.options_market import OptionMarketData, as_chain, features_on, market_data
+from openbell.app.options_market import OptionMarketData, features_on, market_data
+from openbell.app.outputs import plain_rows
 from openbell.core.errors import DataMissing, FeatureUnavailable, unknown
 from openbell.core.proposal import Proposal
 from openbell.core.types import Exercise, Instrument, Kind, Leg, Right, Settlement, Structure
@@ -22,6 +23,7 @@ from openbell.quant.margin import reg_t
 from openbell.quant.parameter_choice import Choice, ChoiceSettings, choose_parameters
 from openbell.quant.payoffs import profile
 from openbell.quant.similar import STATE, Similar, similar_days
+from openbell.quant.snapping import Chain
 from openbell.quant.structures import STRUCTURES
 from openbell.research.option_history import closed_by
 
@@ -57,9 +59,9 @@ class Today:
         return pl.DataFrame({"session": days, "distance": self.similar.distances}).hstack(states)
 
     @cached_property
-    def chain(self) -> Any:
+    def chain(self) -> Chain:
         """The quotes as stage 2 wants them."""
-        return as_chain(self.quotes, self.known_on, self.spot)
+        return Chain.of(self.quotes, self.known_on, self.spot)
 
     def proposal(self, structure: str) -> Proposal:
         """Parameters and contracts for `structure`; see `quant.parameter_choice`."""
@@ -305,18 +307,9 @@ def stage_two_json(proposal: Proposal) -> dict[str, Any]:
         "max_profit_usd": proposal.max_profit_usd,
         "statistics": dict(proposal.statistics),
         "flagged": proposal.flagged,
-        "similar_days": _plain(proposal.similar),
-        "tested": _plain(proposal.tested),
+        "similar_days": plain_rows(proposal.similar.with_columns(pl.selectors.date().cast(pl.String))),
+        "tested": plain_rows(proposal.tested),
     }
-
-
-def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    rows = frame.with_columns(pl.selectors.date().cast(pl.String)).to_dicts()
-    return [{name: _finite(value) for name, value in row.items()} for row in rows]
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def simulate_structure(home: Home, underlying: str, structure: str, session: dt.date) -> Simulated:

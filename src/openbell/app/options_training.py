@@ -144,7 +144,7 @@ def train_options(
     if done is not None:
         keep(home, done.payload)
         return done
-    _count(home, underlying, candidates, plan)
+    count(home, underlying, candidates, plan)
     walked, chosen, board = judged(home, past, candidates, progress)
     manifests = _fitted(home, past, candidates, folder, progress)
     files = _evidence(folder, past, walked, chosen, board)
@@ -201,7 +201,7 @@ def _there(home: Home, underlying: str, plan: str) -> OptionTraining | None:
     return None
 
 
-def _count(home: Home, underlying: str, candidates: Sequence[Candidate], plan: str) -> None:
+def count(home: Home, underlying: str, candidates: Sequence[Candidate], plan: str) -> None:
     """Every configuration into the ledger before it is fitted."""
     from openbell.app.clock import now
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,26 @@ def _because(reasons: Reasons, symbol: str) -> dict[str, list[str]]:
 def json_text(value: Any) -> str:
     """`value` as readable JSON with a stable order; a number that is not finite is an error, not a word."""
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """`value` with a NaN or infinity as null, numpy's scalars and arrays as plain ones: what JSON can say."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): finite(each) for name, each in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(finite(each) for each in value)
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return value
+
+
+def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries; what is no finite number is None."""
+    return [{name: finite(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
 
 
 def decision_files(

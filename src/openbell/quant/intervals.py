@@ -142,6 +142,21 @@ def _bounds(draws: np.ndarray, level: float) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
+def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share; NaN without observations.
+
+    References
+    ----------
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+    """
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return math.nan, math.nan
+    found = binomtest(hits, n).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def estimate(
     values: np.ndarray,
     statistic: Statistic = row_mean,

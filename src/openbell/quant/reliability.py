@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput
+from openbell.quant.intervals import wilson
 
 #: Probabilities are held this far from 0 and 1 before their logarithm is taken (the resolution of Float64, as in
 #: scikit-learn); the log-loss of a class that was called impossible and happened is thus 36.04, not infinite.
@@ -280,8 +281,6 @@ def reliability_curve(
     ----------
     Wilson (1927), Journal of the American Statistical Association 22, 209-212.
     """
-    from scipy.stats import binomtest
-
     given, happened, _ = _rows(probabilities, labels, None)
     if of is not None and not 0 <= of < given.shape[1]:
         raise BadInput(f"`of` is the position of a class, 0 to {given.shape[1] - 1}; was {of}.")
@@ -299,12 +298,9 @@ def reliability_curve(
         )
         .sort("bin")
     )
-    found = [
-        binomtest(hits, n).proportion_ci(level, method="wilson")
-        for hits, n in zip(table["hits"], table["n"], strict=True)
-    ]
-    bounds = [pl.Series("low", [each.low for each in found], pl.Float64)]
-    bounds += [pl.Series("high", [each.high for each in found], pl.Float64)]
+    found = [wilson(hits, n, level) for hits, n in zip(table["hits"], table["n"], strict=True)]
+    bounds = [pl.Series("low", [low for low, _ in found], pl.Float64)]
+    bounds += [pl.Series("high", [high for _, high in found], pl.Float64)]
     return table.drop("hits").with_columns(bounds)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from openbell.quant.intervals import MINIMUM_BLOCKS as BOOTSTRAP_BLOCKS
-from openbell.quant.intervals import Estimate, estimate, mean_block
+from openbell.quant.intervals import Estimate, estimate, mean_block, wilson
 from openbell.quant.reliability import scores
 from openbell.quant.significance import SuperiorSet, stepm
 from openbell.research.counterfactuals import utility as growth
@@ -62,16 +62,6 @@ class Scoreboard:
     test: SuperiorSet | None
     champion: str | None
     why: tuple[str, ...]
-
-
-def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share; NaN without observations. References: Wilson (1927), JASA 22, 209-212."""
-    from scipy.stats import binomtest
-
-    if n == 0:
-        return math.nan, math.nan
-    found = binomtest(hits, n).proportion_ci(level, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def chosen(name: str, kind: str, choice: np.ndarray, realised: np.ndarray, held: np.ndarray, f: float) -> Strategy:

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from openbell.app.options_output import decision_json
+from openbell.app.outputs import finite, plain_rows
 from openbell.app.reports import options_charts as charts
-from openbell.app.reports.options_board import board, finite, plain_rows, training_report
+from openbell.app.reports.options_board import board, training_report
 from openbell.app.reports.options_curves import ProfitCurves, profit_curves, smile, state_map
 from openbell.app.reports.options_tables import figures, leg_rows, parameter_rows, quality, safety_rows
 from openbell.core.outlook import quantile_columns

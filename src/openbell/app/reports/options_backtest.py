@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openbell.app.outputs import plain_rows
 from openbell.app.reports import options_charts, selection_charts
 from openbell.app.reports.figures import OUT_OF_SAMPLE, Figure, TooFew, figure, measure_rows
-from openbell.app.reports.options_board import plain_rows
 from openbell.app.reports.tear_sheet import MONTHS, calendar, period_returns, worst_drawdowns
 from openbell.core.errors import BadInput, Refused
+from openbell.quant.intervals import wilson
 from openbell.quant.option_account import OPEN
 from openbell.quant.performance import Performance, performance
 from openbell.research.option_backtest import OptionBacktest
-from openbell.research.option_scores import HORIZON, wilson
+from openbell.research.option_scores import HORIZON
 
 BENCHMARK = "benchmark"
 #: Positions that the page shows before the reader asks for all.

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from openbell.app.outputs import finite, plain_rows
 from openbell.app.reports import options_charts as charts
 from openbell.app.reports.figures import OUT_OF_SAMPLE, refuse_in_sample
 from openbell.core.errors import Refused
 
 if TYPE_CHECKING:
     from openbell.app.options_training import OptionTraining
-
-
-def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries; what is no finite number is None, which a page writes as a dash."""
-    return [{name: finite(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
-
-
-def finite(value: Any) -> Any:
-    """`value`, or None where it is a float that is not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def board(training: OptionTraining, *, split: str = OUT_OF_SAMPLE) -> dict[str, Any]:

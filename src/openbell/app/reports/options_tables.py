@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from openbell.app.reports.options_board import finite, plain_rows
+from openbell.app.outputs import finite, plain_rows
 from openbell.core.proposal import Proposal
 from openbell.core.types import Outcome
-from openbell.research.option_scores import wilson
+from openbell.quant.intervals import wilson
 
 if TYPE_CHECKING:
     from openbell.app.options_daily import Decided

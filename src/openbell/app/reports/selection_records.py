@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
+from openbell.app.outputs import finite
 from openbell.app.reports.figures import OUT_OF_SAMPLE
 from openbell.app.reports.selection_board import Board, checked, tries_of
 from openbell.research.contest import Contest
@@ -112,21 +112,6 @@ def selection_record(of: Board) -> dict[str, Any]:
         "parameters": finite(contest.parameters),
         "failures": contest.failures.to_dicts(),
     }
-
-
-def finite(value: Any) -> Any:
-    """`value` with a NaN or infinity as null, numpy's scalars and arrays as plain ones: what JSON can say."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): finite(each) for name, each in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(finite(each) for each in value)
-    if isinstance(value, (list, tuple)):
-        return [finite(each) for each in value]
-    return value
 
 
 def candidates_record(contest: Contest, folders: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, Any]:
