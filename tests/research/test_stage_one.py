@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, LeakFound, Refused
+from openbell.core.errors import BadInput, FeatureUnavailable, IntegrityBroken, Refused
 from openbell.models.lightgbm import lightgbm, lightgbm_classifier
 from openbell.quant.intervals import wilson
 from openbell.research.counterfactuals import utility as growth
 from openbell.research.option_scores import scoreboard, sharpe, strategies
 from openbell.research.option_walk import CONSTANT, Candidate, forecast_rows, walk
 from openbell.research.stage_files import load_stage, rounded, save_stage
-from openbell.research.stage_one import Outcomes, configurations, fit_stage_one, rule_share
+from openbell.research.stage_one import Outcomes, configurations, fit_stage_one
 
 REGRESSOR, CLASSIFIER = lightgbm[0], lightgbm_classifier[0]
 NAMES = ("IRON_CONDOR", "LONG_CALL", "LONG_PUT")
@@ -270,13 +270,3 @@ def test_a_saved_stage_says_the_same_and_a_changed_file_is_refused(tmp_path: Pat
     model.write_text(model.read_text() + " ")
     with pytest.raises(IntegrityBroken, match="was changed"):
         load_stage(tmp_path / "stage")
-
-
-def test_labels_that_are_a_rule_of_the_features_are_found_out() -> None:
-    """check 1: if/else over the model's own inputs is no label; what became of the days is."""
-    features, outcomes = market(0.3)
-    assert rule_share(features, outcomes, np.arange(N - HELD)) < 0.9
-    rule = np.where(features["a"].to_numpy()[:, None] > 0.2, [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
-    ruled = Outcomes(NAMES, outcomes.as_of, outcomes.known_at, rule, outcomes.returns)
-    with pytest.raises(LeakFound, match=r"reproduces 100\.0% of the labels"):
-        rule_share(features, ruled, np.arange(N - HELD))

@@ -17,25 +17,20 @@ from openbell.app.option_models import fetched, folder_of, keep, needed
 from openbell.app.options_history import Past, past_of
 from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.outputs import json_text
-from openbell.core.errors import IntegrityBroken, Refused, unknown
+from openbell.core.errors import IntegrityBroken, LeakFound, Refused, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.time import utc
 from openbell.quant.feature_groups import EIGHTY_FOUR
 from openbell.quant.structures import STRUCTURES
 from openbell.research.fitting import code_behind
 from openbell.research.option_baselines import ladder
+from openbell.research.option_feature_checks import constant_features, out_of_range
 from openbell.research.option_history import Chosen, Cube, stage_two
 from openbell.research.option_scores import HORIZON, Scoreboard, scoreboard
 from openbell.research.option_walk import CONSTANT, Candidate, Walk, forecast_rows, walk
+from openbell.research.sanity import RULE_DEPTH, rule_label_accuracy
 from openbell.research.stage_files import load_stage, rounded, save_stage
-from openbell.research.stage_one import (
-    RULE_DEPTH,
-    RULE_SHARE,
-    StageOne,
-    configurations,
-    fit_stage_one,
-    rule_share,
-)
+from openbell.research.stage_one import StageOne, configurations, fit_stage_one
 from openbell.store.tracker import Trained as Registered
 from openbell.store.trials import Trial
 
@@ -47,6 +42,8 @@ Progress = Callable[[int, int, str], None]
 FRAMES = ("strategies", "classification", "structures", "paths", "forecasts", "chosen")
 #: Sessions a year, for the span that is walked.
 YEAR = 252
+#: Labels below which a rule cannot be told from luck.
+FEWEST_LABELS = 100
 
 
 def desk_of(underlying: str) -> str:
@@ -378,18 +375,45 @@ def _leader(board: Scoreboard, manifests: Mapping[str, str]) -> str:
 
 def _notes(past: Past, walked: Walk) -> list[str]:
     data = past.data
-    known = np.flatnonzero(past.usable & ~np.isnat(past.made.known_at))
-    rule = rule_share(past.features, past.made.outcomes, known)
     left_out = int((~past.usable).sum())
     modelled = int(data.surfaces.modelled.sum())
     return [
         f"{data.underlying}: {len(past.made.sessions):,} past decisions, {left_out:,} of them without all inputs of "
         f"the 84 features and left out; {len(walked.rows):,} forecast out of sample with {len(walked.fits)} fits each.",
-        f"A tree of depth {RULE_DEPTH} on the features reproduces {rule:.0%} of the {len(known):,} hindsight labels in "
-        f"sample; labels that were a rule would be reproduced to {RULE_SHARE:.0%}.",
+        *_sanity(past),
         f"Every result here rests on modelled quotes ({modelled:,} of {len(data.sessions):,} sessions): nobody traded "
         "at them.",
     ]
+
+
+def _sanity(past: Past) -> list[str]:
+    """What the labels and the features look like to checks that know nothing of markets (checks 1, 12, 13).
+
+    Raises
+    ------
+    LeakFound
+        Where the labels are a rule of the features: then no score means anything.
+    """
+    best = past.made.outcomes.best
+    known = np.flatnonzero(past.usable & ~np.isnat(past.made.known_at) & (best >= 0))
+    table = past.data.features.frame
+    impossible = out_of_range(table).filter("hard")
+    said = [
+        f"`{row['feature']}` lies outside {row['low']:g} to {row['high']:g} on {row['count']:,} of {row['of']:,} days."
+        for row in impossible.iter_rows(named=True)
+    ]
+    said += constant_features(table)["reason"].to_list()
+    if len(known) < FEWEST_LABELS:
+        return said
+    matrix = past.features[known].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    found = rule_label_accuracy(matrix, best[known])
+    if found.is_rule:
+        raise LeakFound(
+            f"A tree of depth {RULE_DEPTH} on the features foretells {found.accuracy:.1%} of the labels: they are a "
+            "rule of the features, not what became of the days."
+        )
+    told = f"A tree of depth {RULE_DEPTH} on the features names {found.accuracy:.0%} of {found.n:,} later labels"
+    return [*said, f"{told} (the commonest one {found.base_rate:.0%}): they are no rule of the features."]
 
 
 def _register(

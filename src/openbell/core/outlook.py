@@ -12,8 +12,6 @@ from openbell.core.time import utc
 
 #: Quantiles of the result per unit of maximum loss that an outlook tells.
 LEVELS = (0.05, 0.25, 0.50, 0.75, 0.95)
-#: Columns of `Outlook.rows`, without the quantiles.
-ROWS = {"structure": pl.String, "expected_utility": pl.Float64, "probability": pl.Float64}
 
 
 def quantile_columns() -> list[str]:

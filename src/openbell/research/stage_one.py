@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from openbell.core.declare import Model
-from openbell.core.errors import FeatureUnavailable, LeakFound
+from openbell.core.errors import FeatureUnavailable
 from openbell.core.outlook import LEVELS
 from openbell.quant.calibration import Calibrator, temperature
 from openbell.research.fitting import Ledger, fingerprint, fit
@@ -26,8 +26,6 @@ from openbell.store.artifacts import FittedModel
 HELD_BACK = 0.2
 #: Held-back rows below which nothing is calibrated, and a class needs this many training rows to be learnt (S0.39).
 MIN_HELD_BACK, MIN_CLASS_ROWS = 60, 10
-#: A tree of this depth that reproduces so many labels has found the rule they were made by (check 1).
-RULE_DEPTH, RULE_SHARE = 6, 0.99
 #: Pseudo-count of the base rates that every probability is mixed with, in rows: none is ever 0.
 PRIOR_ROWS = 10.0
 
@@ -268,29 +266,3 @@ def _classification(
     judged = fit(model, features[first], best[first], chosen, ledger=ledger)
     raw = _spread(judged, features[last], len(counts))
     return fitted, temperature(_mixed(raw, _shares(_counts(best[first], outcomes)), len(first)), best[last])
-
-
-def rule_share(features: pl.DataFrame, outcomes: Outcomes, rows: np.ndarray) -> float:
-    """Share of the hindsight labels of `rows` that a tree of depth `RULE_DEPTH` on the features reproduces, in sample.
-
-    Labels that are a rule of the features are learnt to nearly 1 by such a tree, and a model's accuracy on them says
-    nothing of the market.
-
-    Raises
-    ------
-    LeakFound
-        At `RULE_SHARE` or above.
-    """
-    from sklearn.tree import DecisionTreeClassifier
-
-    best = outcomes.best[rows]
-    known = rows[best >= 0]
-    tree = DecisionTreeClassifier(max_depth=RULE_DEPTH, random_state=0)
-    matrix = features[known].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    share = float(tree.fit(matrix, outcomes.best[known]).score(matrix, outcomes.best[known]))
-    if share >= RULE_SHARE:
-        raise LeakFound(
-            f"A tree of depth {RULE_DEPTH} on the features reproduces {share:.1%} of the labels: they are a rule of "
-            "the features, not what became of the days."
-        )
-    return share
