@@ -144,7 +144,7 @@ def test_value_rises_with_time_and_volatility(row) -> None:
 
 
 def test_no_reason_to_exercise_early_means_no_premium() -> None:
-    """A call without dividends, a put without interest: European to the last digit."""
+    """A call without dividends, a put without interest: European, and rounding is no premium."""
     strike = np.linspace(60, 140, 9)
     assert np.all(early_exercise_premium(1, 100.0, strike, 1.0, 0.3, 0.05) == 0.0)
     assert np.all(early_exercise_premium(-1, 100.0, strike, 1.0, 0.3, 0.0, 0.02) == 0.0)

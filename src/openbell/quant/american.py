@@ -106,6 +106,7 @@ def early_exercise_premium(
     """American value less European value of the same option, points, 0 or more.
 
     Parameters, errors and model are those of `american_prices`; the European value is Black's on the escrowed spot.
+    Exactly 0 where the two differ by no more than the rounding of either, 1e-13 of spot and strike.
     """
     whole = american_prices(
         right, spot, strike, years, volatility, rate, dividend_yield, dividends, steps=steps, threads=threads
@@ -117,7 +118,10 @@ def early_exercise_premium(
     bare = level - _present_value(time, interest, *_schedule(dividends))
     forward, discount = bare * np.exp((interest - paid) * time), np.exp(-interest * time)
     european = black.prices(sign, forward, struck, time, sigma, discount, threads=threads).reshape(shape)
-    return np.asarray(np.maximum(whole - european, 0.0))
+    premium = whole - european
+    # The two are computed by different routes, so equal values may differ in the last digits, and do on some processors.
+    rounding = 1e-13 * (level + struck).reshape(shape)
+    return np.asarray(np.where(premium > rounding, premium, np.where(np.isnan(premium), np.nan, 0.0)))
 
 
 def american_implied_volatilities(
