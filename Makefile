@@ -28,7 +28,7 @@ $(VENV)/.demo: $(SPECS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(SPECS) | $(BIN)/python
-	$(PIP) -e '.[demo,dev,lstm,postgres,s3,yahoo]'
+	$(PIP) -e '.[demo,dev,lstm,postgres,redis,s3,serve,client,yahoo]'
 	@touch $(VENV)/.demo $@
 
 $(VENV)/.bench: $(SPECS) | $(BIN)/python

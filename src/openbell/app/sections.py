@@ -14,6 +14,13 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
+def without_password(url: str) -> str:
+    """`url`, refused where it carries a password."""
+    if urlsplit(url).password:
+        raise ValueError("must not carry a password; put it in the environment (PGPASSWORD, AWS_SECRET_ACCESS_KEY)")
+    return url
+
+
 class Store(Section):
     """Where bytes live, each chosen by URL; empty means inside `home`."""
 
@@ -24,12 +31,14 @@ class Store(Section):
         "", description="Where trainings of the options desk are kept besides: file:///path or s3://bucket/prefix."
     )
 
-    @field_validator("tables", "journal", "tracking", "models")
+    predictions: str = Field(
+        "", description="The gate's predictions, keys and A/B: sqlite:////absolute/file.db or postgresql://…"
+    )
+
+    @field_validator("tables", "journal", "tracking", "models", "predictions")
     @classmethod
     def _without_password(cls, url: str) -> str:
-        if urlsplit(url).password:
-            raise ValueError("must not carry a password; put it in the environment (PGPASSWORD, AWS_SECRET_ACCESS_KEY)")
-        return url
+        return without_password(url)
 
 
 class Data(Section):
@@ -137,6 +146,70 @@ class Options(Section):
     max_positions: int = Field(10, ge=1, description="Positions that are open at once, at most.")
 
 
+class Gate(Section):
+    """The gate: how its models are trained and judged, what a proposed trade costs, which arm of the A/B answers."""
+
+    commission_usd: float = Field(0.65, ge=0, description="Commission per contract and side; expiry itself costs none.")
+    candidates: tuple[str, ...] = Field((), description="Models to compare; empty takes all there are.")
+    min_trades: int = Field(100, ge=1, description="A symbol and strategy with fewer known trades never speaks alone.")
+    min_train_days: int = Field(120, ge=20, description="Days of known trades before the first forecast.")
+    train_days: int | None = Field(None, description="Days a fit looks back on; unset takes all before it.")
+    refit_days: int = Field(60, ge=1, description="Days between two fits of the walk-forward.")
+    calibration_share: float = Field(
+        0.2, gt=0, lt=0.5, description="Last part of the training days, on which odds are calibrated and thresholds set."
+    )
+    thresholds_by: Literal["f1", "expected_value"] = Field(
+        "expected_value", description="What a threshold makes largest on validation days."
+    )
+    threshold_low: float = Field(0.35, ge=0, le=1, description="Lowest threshold that is tried.")
+    threshold_high: float = Field(0.75, ge=0, le=1, description="Highest threshold that is tried.")
+    thresholds_file: str = Field(
+        "", description="gate_thresholds.json to use instead of tuned ones: {symbol or group: {strategy: threshold}}."
+    )
+    max_null_share: float = Field(
+        0.5, ge=0, le=1, description="A request with a larger share of missing features is refused."
+    )
+    ab_salt: str = Field("openbell", min_length=1, description="Salt of the assignment to the arms of the A/B test.")
+    ab_share: float = Field(0.5, ge=0, le=1, description="Share of trade ids that the test arm answers.")
+    ab_control: str = Field("simple", description="Model of the control arm.")
+    ab_test: str = Field("hierarchy", description="Model of the test arm.")
+
+
+class Serve(Section):
+    """The HTTP service of the gate."""
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="In production the prediction log must be PostgreSQL."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address it listens on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port it listens on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, description="Processes that answer.")
+    predict_per_minute: int = Field(100, ge=1, description="Requests a key may make per minute, but for batches.")
+    batch_per_minute: int = Field(20, ge=1, description="Batches a key may send per minute.")
+    max_body_bytes: int = Field(262_144, ge=1_024, description="Largest body of a request.")
+    timeout_seconds: float = Field(5.0, gt=0, description="A request that takes longer is answered by 504.")
+    sources: tuple[str, ...] = Field(
+        ("companion", "live", "redis", "stored"), description="Sources of market data, the first that answers speaks."
+    )
+    companion_url: str = Field("http://127.0.0.1:8765", description="The companion's own service.")
+    companion_folder: str = Field("", description="Where recommendations and 5-minute predictions are read and written.")
+    max_age_seconds: float = Field(300.0, gt=0, description="Market data older than this are refused in a session.")
+    breaker_failures: int = Field(5, ge=1, description="Failures in a row after which a source is left alone.")
+    breaker_seconds: float = Field(60.0, gt=0, description="How long it is left alone.")
+    cache: str = Field("memory://", description="memory:// or redis://host:port/db, shared by all workers.")
+    market_seconds: float = Field(300.0, ge=0, description="How long market data are kept.")
+    feature_seconds: float = Field(60.0, ge=0, description="How long the features of a request are kept.")
+    prediction_seconds: float = Field(300.0, ge=0, description="How long an answer is kept.")
+    cache_entries: int = Field(1_000, ge=1, description="Entries of each cache in memory.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the log.")
+    log_file: str = Field("", description="File of the log; empty writes it to standard error.")
+
+    @field_validator("companion_url", "cache")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        return without_password(url)
+
+
 class Notifications(Section):
     """Whom the last step of a run tells. For now the message is written to the log, whatever the method."""
 
@@ -173,4 +246,4 @@ class Ops(Section):
 
 
 #: Where bytes lie, how many threads work, whom to tell: these change no decision and are not in the settings' hash.
-PLACES = ("home", "store.", "run.output_dir", "train.jobs", "live.notifications.")
+PLACES = ("home", "store.", "serve.", "run.output_dir", "train.jobs", "live.notifications.")

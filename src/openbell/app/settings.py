@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, SkipValidation, Va
 from openbell.app.sections import (
     PLACES,
     Data,
+    Gate,
     Live,
     Notifications,
     Ops,
     Options,
     Run,
     Section,
+    Serve,
     Store,
     Tournament,
     Trade,
@@ -38,6 +40,8 @@ STATIC: Mapping[str, type[Section]] = {
     "train": Train,
     "tournament": Tournament,
     "options": Options,
+    "gate": Gate,
+    "serve": Serve,
     "live": Live,
     "ops": Ops,
 }
@@ -69,6 +73,8 @@ class Settings(BaseModel):
     ops: Ops
     tournament: Tournament
     options: Options
+    gate: Gate
+    serve: Serve
     desks: Plugged
     selection: Plugged
     safety: Plugged
@@ -223,6 +229,7 @@ def _placed(chosen: dict[str, tuple[Any, str]], cwd: Path) -> dict[str, tuple[An
         "store.tables": f"file://{home}/tables",
         "store.journal": f"sqlite:///{home}/journal.db",
         "store.tracking": f"sqlite:///{home}/tracking.db",
+        "store.predictions": f"sqlite:///{home}/predictions.db",
     }
     derived = {name: (url, "inside home") for name, url in inside.items() if chosen[name][0] == ""}
     return chosen | {HOME: (str(home), chosen[HOME][1])} | derived
