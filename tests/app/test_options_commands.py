@@ -270,7 +270,7 @@ def test_models_are_fetched_from_the_place_that_is_set(small, tmp_path) -> None:
     """A training is pushed under its underlying; a home that lost its copy fetches it, and a changed byte is found."""
     path, kept = homes.copied(small, tmp_path / "home"), tmp_path / "kept"
     home = Home.open(path, sets=(f"store.models=file://{kept}",))
-    from openbell.app.option_models import keep
+    from openbell.app.kept_models import keep
     from openbell.core.errors import IntegrityBroken
 
     keep(home, small.trained.payload)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from openbell.app.error_budget import spend
+from openbell.app.evidence_files import evidence, write_evidence
 from openbell.app.files import write_whole
-from openbell.app.option_models import fetched, folder_of, keep, needed
+from openbell.app.kept_models import fetched, folder_of, keep, needed
 from openbell.app.options_history import Past, past_of
 from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.outputs import json_text
-from openbell.core.errors import IntegrityBroken, LeakFound, Refused, unknown
+from openbell.core.errors import LeakFound, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.time import utc
 from openbell.quant.feature_groups import EIGHTY_FOUR
@@ -81,12 +82,7 @@ class OptionTraining:
 
     def frame(self, name: str) -> pl.DataFrame:
         """One of `FRAMES`, checked against its hash."""
-        import hashlib
-
-        data = (self.folder / "evidence" / f"{name}.parquet").read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.payload["evidence"][name]:
-            raise IntegrityBroken(f"The evidence {name} of {self.folder} was changed. Train again, or restore it.")
-        return pl.read_parquet(io.BytesIO(data))
+        return evidence(self.folder, name, self.payload["evidence"][name])
 
     def as_json(self) -> dict[str, Any]:
         """For a program to read."""
@@ -136,7 +132,7 @@ def train_options(
     data = market_data(home, view, underlying, progress=progress)
     past = past_of(data)
     plan = _plan(home, past, candidates, kind)
-    folder = folder_of(home, underlying, plan)
+    folder = folder_of(home, desk_of(underlying), plan)
     done = _there(home, underlying, plan)
     if done is not None:
         keep(home, done.payload)
@@ -280,8 +276,6 @@ def _fitted(
 
 def _evidence(folder: Path, past: Past, walked: Walk, chosen: Chosen, board: Scoreboard) -> dict[str, str]:
     """What the training was judged on, beside its models: a hash per file."""
-    import hashlib
-
     names = past.made.structures
     days = board.paths["session"]
     forecasts = pl.concat(
@@ -314,13 +308,7 @@ def _evidence(folder: Path, past: Past, walked: Walk, chosen: Chosen, board: Sco
         "forecasts": forecasts,
         "chosen": picked,
     }
-    files = {}
-    for name in FRAMES:
-        buffer = io.BytesIO()
-        frames[name].write_parquet(buffer)
-        write_whole(folder / "evidence" / f"{name}.parquet", buffer.getvalue())
-        files[name] = hashlib.sha256(buffer.getvalue()).hexdigest()
-    return files
+    return write_evidence(folder, {name: frames[name] for name in FRAMES})
 
 
 def _recorded(
@@ -453,20 +441,9 @@ def hold_options(
     progress: Progress | None = None,
 ) -> OptionTraining:
     """A tournament: a training that spends part of the year's budget of error, refused where that is used up."""
-    from openbell.app.clock import now
-
-    desk, wanted = desk_of(underlying), home.settings.tournament
-    alpha = home.settings.train.alpha
+    desk = desk_of(underlying)
     candidates = candidates_of(home, names)
-    plan = digest([desk, session, sorted(each.name for each in candidates), home.settings.hash])
-    plans = home.trials.plans(desk, now().year)
-    spent = sum(plans.values())
-    if plan not in plans and spent + alpha > wanted.alpha_per_year + 1e-12:
-        raise Refused(
-            f"The tournaments of {desk} have spent {spent:.3f} of the {wanted.alpha_per_year:.3f} of error that "
-            f"{now().year} may spend; another would spend {alpha:.3f}. Wait, or set tournament.alpha_per_year."
-        )
-    home.trials.spend(desk, at=now(), alpha=alpha, plan=plan)
+    spend(home, desk, digest([desk, session, sorted(each.name for each in candidates), home.settings.hash]))
     return train_options(home, underlying, session, names, kind="tournament", progress=progress)
 
 

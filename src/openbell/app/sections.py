@@ -156,7 +156,10 @@ class Gate(Section):
     train_days: int | None = Field(None, description="Days a fit looks back on; unset takes all before it.")
     refit_days: int = Field(60, ge=1, description="Days between two fits of the walk-forward.")
     calibration_share: float = Field(
-        0.2, gt=0, lt=0.5, description="Last part of the training days, on which odds are calibrated and thresholds set."
+        0.2,
+        gt=0,
+        lt=0.5,
+        description="Last part of the training days, on which odds are calibrated and thresholds set.",
     )
     thresholds_by: Literal["f1", "expected_value"] = Field(
         "expected_value", description="What a threshold makes largest on validation days."
@@ -165,9 +168,6 @@ class Gate(Section):
     threshold_high: float = Field(0.75, ge=0, le=1, description="Highest threshold that is tried.")
     thresholds_file: str = Field(
         "", description="gate_thresholds.json to use instead of tuned ones: {symbol or group: {strategy: threshold}}."
-    )
-    max_null_share: float = Field(
-        0.5, ge=0, le=1, description="A request with a larger share of missing features is refused."
     )
     ab_salt: str = Field("openbell", min_length=1, description="Salt of the assignment to the arms of the A/B test.")
     ab_share: float = Field(0.5, ge=0, le=1, description="Share of trade ids that the test arm answers.")
@@ -192,7 +192,9 @@ class Serve(Section):
         ("companion", "live", "redis", "stored"), description="Sources of market data, the first that answers speaks."
     )
     companion_url: str = Field("http://127.0.0.1:8765", description="The companion's own service.")
-    companion_folder: str = Field("", description="Where recommendations and 5-minute predictions are read and written.")
+    companion_folder: str = Field(
+        "", description="Where recommendations and 5-minute predictions are read and written."
+    )
     max_age_seconds: float = Field(300.0, gt=0, description="Market data older than this are refused in a session.")
     breaker_failures: int = Field(5, ge=1, description="Failures in a row after which a source is left alone.")
     breaker_seconds: float = Field(60.0, gt=0, description="How long it is left alone.")

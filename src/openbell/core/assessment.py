@@ -46,6 +46,87 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Payoff:
+    """What one unit can make and lose at expiry, USD before costs; None where it has no bound.
+
+    `cost_usd` is what one unit pays in commissions. breakevens : of the underlying, rising.
+    """
+
+    max_loss_usd: float | None
+    max_profit_usd: float | None
+    breakevens: tuple[float, ...]
+    cost_usd: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Reward over risk; None where either has no bound, or nothing is at risk."""
+        if self.max_loss_usd is None or self.max_profit_usd is None or not self.max_loss_usd > 0:
+            return None
+        return self.max_profit_usd / self.max_loss_usd
+
+
+@dataclass(frozen=True, slots=True)
+class PriceOdds:
+    """What the price of a trade says about it; USD of one unit after costs, None where the price says nothing.
+
+    Attributes
+    ----------
+    fair_probability : of a win at which a bet of the maximum loss against the maximum profit is fair.
+    probability : of a win, under the density that the price implies. win_usd, loss_usd : mean result of a win and of a
+        loss under it, the loss negative. basis : what gave the density its width.
+    """
+
+    fair_probability: float | None = None
+    probability: float | None = None
+    win_usd: float | None = None
+    loss_usd: float | None = None
+    basis: str | None = None
+
+    def expected_usd(self, probability: float | None) -> float | None:
+        """Expected result of one unit where a win has `probability`, and how far it goes is as the price says."""
+        if probability is None or self.win_usd is None or self.loss_usd is None:
+            return None
+        return probability * self.win_usd + (1.0 - probability) * self.loss_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a trained model says of one trade; see `Assessment` for the names.
+
+    `proven` says whether the walk-forward of this version knew more than the price, adjusted for the number of tries.
+    """
+
+    probability: float
+    level: str
+    level_weights: Mapping[str, float]
+    effective_n: float
+    threshold: float
+    version: str
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A proposed trade with everything that is known of its odds: what the gate's desk decides on.
+
+    `word` is None where no model speaks, and `silent` says why. `contracts` names each leg with its signed number per
+    unit. `notes` are sentences on what was resolved or left out.
+    """
+
+    asked: Asked
+    strategy: str
+    session: dt.date
+    payoff: Payoff
+    odds: PriceOdds
+    word: Word | None
+    contracts: Mapping[str, int]
+    features: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
+    silent: str | None = None
+    notes: tuple[str, ...] = ()
+    last_moment: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The gate's word on one proposed trade.
 

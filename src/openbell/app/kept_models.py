@@ -1,4 +1,4 @@
-"""Where the trainings of the options desk lie: in the home, and, where it is set, at a place shared with others."""
+"""Where the trainings of the options desk and of the gate lie: in the home and, where it is set, at a shared place."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from openbell.store.model_store import ModelStore
 
 
-def folder_of(home: Home, underlying: str, plan: str) -> Path:
-    """The folder of one training in the home."""
-    return home.models / "options" / underlying / plan
+def folder_of(home: Home, desk: str, plan: str) -> Path:
+    """The folder of one training of `desk`, such as ``options.SPX`` or ``gate``, in the home."""
+    return home.models.joinpath(*desk.split("."), plan)
 
 
 def keep(home: Home, payload: Mapping[str, Any]) -> None:
     """Send the training that `payload` tells of to the place that is set; what is there already is left."""
     store = _store(home)
     if store is not None:
-        store.push(folder_of(home, payload["underlying"], payload["training"]), _name(payload))
+        store.push(folder_of(home, payload["desk"], payload["training"]), _name(payload))
 
 
 def fetched(home: Home, payload: Mapping[str, Any]) -> Path | None:
     """The folder of the training in the home, fetched where it lies elsewhere; None where it lies nowhere."""
-    folder = folder_of(home, payload["underlying"], payload["training"])
+    folder = folder_of(home, payload["desk"], payload["training"])
     if folder.is_dir():
         return folder
     store = _store(home)
@@ -46,7 +46,7 @@ def needed(home: Home, payload: Mapping[str, Any]) -> Path:
         raise IntegrityBroken(
             f"The training {payload['training'][:12]} of {payload['session']} is in the journal, but its folder "
             f"{folder_of(home, payload['underlying'], payload['training'])} is not there"
-            f"{f', nor is it at {kept}' if kept else ''}. Restore it, or train again with `openbell train options`."
+            f"{f', nor is it at {kept}' if kept else ''}. Restore it, or train again with `openbell train {payload['desk'].partition('.')[0]}`."
         )
     return folder
 
@@ -60,8 +60,8 @@ def _store(home: Home) -> ModelStore | None:
 
 
 def _name(payload: Mapping[str, Any]) -> str:
-    """Underlying, plan, and the record's own hash: two homes that trained alike are not in each other's way.
+    """Desk, plan, and the record's own hash: two homes that trained alike are not in each other's way.
 
     The same plan gives the same models and the same forecasts, but other seconds of training.
     """
-    return f"options/{payload['underlying']}/{payload['training']}/{digest(payload)[:16]}"
+    return f"{payload['desk'].replace('.', '/')}/{payload['training']}/{digest(payload)[:16]}"

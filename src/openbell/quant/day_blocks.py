@@ -1,0 +1,196 @@
+"""Intervals for rows that share days: whole days are resampled, in blocks, and every row goes with its day.
+
+Statistics here are functions of sums over rows (means, shares, calibration errors, ranks on a grid), so a resample of
+days is a weighted sum of per-day sums and thousands of them cost one matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openbell.core.errors import BadInput
+from openbell.quant.intervals import MINIMUM_BLOCKS, Estimate, mean_block
+
+Floats = NDArray[np.float64]
+
+#: A statistic of sums: the rows are resamples, shape (k, sums), and it gives one number each, shape (k,).
+OfSums = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DayBlocks:
+    """The resamples of the days of some rows, drawn once and shared by every statistic of these rows.
+
+    Attributes
+    ----------
+    day : (n,) position of each row's day among `days`. days : how many distinct days. block : mean block in days.
+    weights : (replications, days) how often each day is in each resample; no rows where there are too few days for an
+        interval. level : coverage of the intervals.
+    """
+
+    day: NDArray[np.int64]
+    days: int
+    block: int
+    weights: Floats
+    level: float
+
+    @classmethod
+    def of(
+        cls, days: ArrayLike, *, horizon_days: int = 1, replications: int = 1000, level: float = 0.95, seed: int = 0
+    ) -> DayBlocks:
+        """The resamples for rows of these `days`.
+
+        Parameters
+        ----------
+        days : (n,) the day of each row, of any kind that sorts in time.
+        horizon_days : days that neighbouring outcomes share; the mean block is `quant.intervals.mean_block` of it.
+        replications, seed : of the stationary bootstrap. level : coverage of the intervals, in (0, 1).
+
+        References
+        ----------
+        Politis and Romano (1994), Journal of the American Statistical Association 89, 1303-1313.
+        """
+        if not 0.0 < level < 1.0:
+            raise BadInput(f"`level` must lie in (0, 1); was {level}.")
+        distinct, day = np.unique(np.asarray(days), return_inverse=True)
+        count = len(distinct)
+        block = mean_block(horizon_days, count)
+        weights = np.empty((0, count))
+        if count >= MINIMUM_BLOCKS * block:
+            weights = _weights(count, block, replications, seed)
+        return cls(day.astype(np.int64).ravel(), count, block, weights, level)
+
+    def part(self, rows: NDArray[np.bool_]) -> DayBlocks:
+        """The same resamples for some of the rows; without an interval where these have too few days of their own."""
+        chosen = np.asarray(rows, dtype=bool)
+        if chosen.shape != self.day.shape:
+            raise BadInput(f"`rows` needs a truth for each of {len(self.day)} rows; its shape was {chosen.shape}.")
+        kept = np.unique(self.day[chosen])
+        enough = len(kept) >= MINIMUM_BLOCKS * self.block
+        place = np.zeros(self.days, dtype=np.int64)
+        place[kept] = np.arange(len(kept))
+        weights = self.weights[:, kept] if enough else np.empty((0, len(kept)))
+        return DayBlocks(place[self.day[chosen]], len(kept), self.block, weights, self.level)
+
+    def sums(self, values: ArrayLike) -> Floats:
+        """Sums of each day, shape (days, k), of `values`, shape (n,) or (n, k)."""
+        array = np.asarray(values, dtype=np.float64)
+        table = array[:, None] if array.ndim == 1 else array
+        if len(table) != len(self.day):
+            raise BadInput(f"There must be a value for each of {len(self.day)} rows; there were {len(table)}.")
+        if not np.isfinite(table).all():
+            bad = int((~np.isfinite(table)).any(axis=1).sum())
+            raise BadInput(f"{bad} of {len(table)} rows are not finite; leave them out and say how many.")
+        found = [np.bincount(self.day, weights=column, minlength=self.days) for column in table.T]
+        return np.asarray(np.column_stack(found) if found else np.empty((self.days, 0)))
+
+    def statistic(self, day_sums: Floats, of: OfSums) -> Estimate:
+        """`of` the sums over all days, with its percentile interval; `day_sums` (days, k) as `sums` gives them.
+
+        Without bounds where there are too few days, or where the statistic is undefined (NaN) on the sample or on over
+        1 % of the resamples; `n` counts rows.
+        """
+        value = float(of(day_sums.sum(axis=0, keepdims=True))[0]) if self.days else math.nan
+        low = high = None
+        if len(self.weights) and not math.isnan(value):
+            draws = of(self.weights @ day_sums)
+            defined = draws[~np.isnan(draws)]
+            if defined.size >= 0.99 * draws.size:
+                tail = 100.0 * (1.0 - self.level) / 2.0
+                low, high = (float(each) for each in np.percentile(defined, [tail, 100.0 - tail]))
+        return Estimate(None if math.isnan(value) else value, low, high, len(self.day), self.level, self.block)
+
+    def mean(self, values: ArrayLike) -> Estimate:
+        """Mean over rows of `values`, shape (n,)."""
+        array = np.asarray(values, dtype=np.float64)
+        return self.statistic(self.sums(np.column_stack([array, np.ones(len(array))])), ratio)
+
+    def per_day(self, values: ArrayLike) -> Estimate:
+        """Mean over days of the sum of `values`, shape (n,), within each."""
+        totals = self.sums(values)
+        return self.statistic(np.column_stack([totals, np.ones(self.days)]), ratio)
+
+
+def _weights(days: int, block: int, replications: int, seed: int) -> Floats:
+    """How often each day is in each resample, of the same draws as `quant.intervals.resampled` makes."""
+    from arch.bootstrap import StationaryBootstrap
+
+    bootstrap = StationaryBootstrap(block, np.arange(days), seed=seed)
+    drawn = [np.bincount(data[0][0], minlength=days) for data in bootstrap.bootstrap(replications)]
+    return np.asarray(drawn, dtype=np.float64)
+
+
+def ratio(sums: Floats) -> Floats:
+    """The first sum over the second; NaN where that is 0."""
+    return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] != 0)
+
+
+def calibration_sums(probability: ArrayLike, happened: ArrayLike, bins: int = 15) -> Floats:
+    """Per row what `calibration_error` needs: the gap in the row's bin of equal width, and a one; (n, bins + 1)."""
+    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
+    number = np.searchsorted(np.arange(1, bins) / bins, given, side="right")
+    table = np.zeros((len(given), bins + 1))
+    table[np.arange(len(given)), number] = given - truth
+    table[:, -1] = 1.0
+    return table
+
+
+def calibration_error(sums: Floats) -> Floats:
+    """Expected calibration error of the probability of one class, from sums of `calibration_sums`.
+
+    It is `quant.reliability.expected_calibration_error` of two classes, ``classwise``.
+    """
+    return ratio(np.column_stack([np.abs(sums[:, :-1]).sum(axis=1), sums[:, -1]]))
+
+
+def auc_sums(probability: ArrayLike, happened: ArrayLike, levels: int = 128) -> Floats:
+    """Per row its place among levels of the probability, once for events and once for none; shape (n, 2 * levels).
+
+    Levels are distinct values where there are at most `levels` of them, else quantiles, and ties within one count
+    half.
+    """
+    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=bool)
+    distinct = np.unique(given)
+    if len(distinct) > levels:
+        distinct = np.unique(np.quantile(given, np.arange(levels) / levels, method="lower"))
+    number = np.searchsorted(distinct, given, side="right") - 1
+    table = np.zeros((len(given), 2 * len(distinct)))
+    table[np.arange(len(given)), number + np.where(truth, 0, len(distinct))] = 1.0
+    return table
+
+
+def auc(sums: Floats) -> Floats:
+    """Area under the ROC curve from sums of `auc_sums`; NaN with a single class.
+
+    References
+    ----------
+    Hanley and McNeil (1982), Radiology 143, 29-36: the share of (event, none) pairs in the right order.
+    """
+    events, none = np.split(sums, 2, axis=1)
+    below = np.cumsum(none, axis=1) - none
+    right = (events * (below + 0.5 * none)).sum(axis=1)
+    return ratio(np.column_stack([right, events.sum(axis=1) * none.sum(axis=1)]))
+
+
+def correlation_sums(x: ArrayLike, y: ArrayLike) -> Floats:
+    """Per row what `correlation` needs, shape (n, 6); both are centred and scaled first, which changes nothing."""
+    columns = []
+    for values in (np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)):
+        spread = values.std() if len(values) else 0.0
+        columns.append((values - values.mean()) / spread if spread > 0 else np.zeros(len(values)))
+    a, b = columns
+    return np.column_stack([np.ones(len(a)), a, b, a * b, a * a, b * b])
+
+
+def correlation(sums: Floats) -> Floats:
+    """Pearson's correlation from sums of `correlation_sums`, of ranks Spearman's; NaN where one side is constant."""
+    n, a, b, ab, aa, bb = sums.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cross, left, right = ab / n - a * b / n**2, aa / n - (a / n) ** 2, bb / n - (b / n) ** 2
+    scale = np.sqrt(np.maximum(left, 0.0) * np.maximum(right, 0.0))
+    return ratio(np.column_stack([np.nan_to_num(cross), np.where(scale > 1e-12, scale, 0.0)]))
