@@ -159,7 +159,7 @@ class Gate(Section):
         0.2,
         gt=0,
         lt=0.5,
-        description="Last part of the training days, on which odds are calibrated and thresholds set.",
+        description="Last part of the training days: it calibrates the odds and sets thresholds.",
     )
     thresholds_by: Literal["f1", "expected_value"] = Field(
         "expected_value", description="What a threshold makes largest on validation days."

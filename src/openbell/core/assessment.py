@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from openbell.core.errors import BadInput
-from openbell.core.ticket import MarketState, Prophecy, Ticket
+from openbell.core.ticket import SILENCE, MarketState, Prophecy, Ticket
 from openbell.core.time import utc
 
 
@@ -32,7 +32,7 @@ class Asked:
     ticket: Ticket
     at: dt.datetime
     market: MarketState | None = None
-    prophecy: Prophecy = Prophecy()
+    prophecy: Prophecy = SILENCE
     trade_id: str | None = None
     arm: str | None = None
 

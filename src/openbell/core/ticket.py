@@ -151,6 +151,10 @@ class Prophecy:
     scale: Scale | None = None
 
 
+#: A message that says nothing beside its orders.
+SILENCE = Prophecy()
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Text that is no order, or one that contradicts itself: where (offset in the text), and why in a sentence."""
@@ -166,7 +170,7 @@ class Reading:
 
     tickets: tuple[Ticket, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    prophecy: Prophecy = Prophecy()
+    prophecy: Prophecy = SILENCE
     dialect: str = ""
 
 

@@ -43,7 +43,8 @@ def gate_market_age(decision: Decision, book: Book, market: Offer, *, max_market
         return Verdict(name, Outcome.BLOCK, "There is no market to judge it on.")
     age = (market.asked.at - state.observed_at).total_seconds()
     measured = {"value": age, "limit": max_market_seconds}
-    why = f"The price of {state.symbol} from {state.source} is {age:,.0f} s old; the limit is {max_market_seconds:,.0f} s."
+    seen = f"The price of {state.symbol} from {state.source} is {age:,.0f} s old"
+    why = f"{seen}; the limit is {max_market_seconds:,.0f} s."
     return Verdict(name, Outcome.BLOCK if age > max_market_seconds else Outcome.ALLOW, why, measured=measured)
 
 
