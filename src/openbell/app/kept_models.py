@@ -42,11 +42,11 @@ def needed(home: Home, payload: Mapping[str, Any]) -> Path:
     """As `fetched`; a training that is on record and lies nowhere is an integrity that is broken."""
     folder = fetched(home, payload)
     if folder is None:
-        kept = home.settings.store.models
+        kept, desk = home.settings.store.models, payload["desk"]
         raise IntegrityBroken(
             f"The training {payload['training'][:12]} of {payload['session']} is in the journal, but its folder "
-            f"{folder_of(home, payload['underlying'], payload['training'])} is not there"
-            f"{f', nor is it at {kept}' if kept else ''}. Restore it, or train again with `openbell train {payload['desk'].partition('.')[0]}`."
+            f"{folder_of(home, desk, payload['training'])} is not there{f', nor is it at {kept}' if kept else ''}. "
+            f"Restore it, or train again with `openbell train {desk.partition('.')[0]}`."
         )
     return folder
 

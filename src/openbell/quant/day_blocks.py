@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,6 +89,11 @@ class DayBlocks:
         found = [np.bincount(self.day, weights=column, minlength=self.days) for column in table.T]
         return np.asarray(np.column_stack(found) if found else np.empty((self.days, 0)))
 
+    def grid_sums(self, column: NDArray[np.int64], columns: int, values: ArrayLike | None = None) -> Floats:
+        """Sums of each day by column, shape (days, columns): every row adds its value (1 for None) to its `column`."""
+        flat = np.bincount(self.day * columns + column, weights=values, minlength=self.days * columns)
+        return np.asarray(flat.reshape(self.days, columns), dtype=np.float64)
+
     def statistic(self, day_sums: Floats, of: OfSums) -> Estimate:
         """`of` the sums over all days, with its percentile interval; `day_sums` (days, k) as `sums` gives them.
 
@@ -130,67 +135,74 @@ def ratio(sums: Floats) -> Floats:
     return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] != 0)
 
 
-def calibration_sums(probability: ArrayLike, happened: ArrayLike, bins: int = 15) -> Floats:
-    """Per row what `calibration_error` needs: the gap in the row's bin of equal width, and a one; (n, bins + 1)."""
-    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
-    number = np.searchsorted(np.arange(1, bins) / bins, given, side="right")
-    table = np.zeros((len(given), bins + 1))
-    table[np.arange(len(given)), number] = given - truth
-    table[:, -1] = 1.0
-    return table
+def calibration_error(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, bins: int = 15) -> Estimate:
+    """Expected calibration error of the probability that something happens, over `bins` of equal width.
 
+    Parameters
+    ----------
+    blocks : of the rows' days. probability : (n,) in [0, 1]. happened : (n,) truth values.
 
-def calibration_error(sums: Floats) -> Floats:
-    """Expected calibration error of the probability of one class, from sums of `calibration_sums`.
-
-    It is `quant.reliability.expected_calibration_error` of two classes, ``classwise``.
+    Notes
+    -----
+    It is `quant.reliability.expected_calibration_error` of two classes, ``classwise``. Even true probabilities show
+    about ``sqrt(bins / n) / 3``, and a resample shows more than its sample, so the interval may lie above the value.
     """
+    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
+    number = np.searchsorted(np.arange(1, bins) / bins, given, side="right").astype(np.int64)
+    gaps = blocks.grid_sums(number, bins, given - truth)
+    return blocks.statistic(np.column_stack([gaps, blocks.sums(np.ones(len(given)))]), _mean_gap)
+
+
+def _mean_gap(sums: Floats) -> Floats:
     return ratio(np.column_stack([np.abs(sums[:, :-1]).sum(axis=1), sums[:, -1]]))
 
 
-def auc_sums(probability: ArrayLike, happened: ArrayLike, levels: int = 128) -> Floats:
-    """Per row its place among levels of the probability, once for events and once for none; shape (n, 2 * levels).
+def auc(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, levels: int = 64) -> Estimate:
+    """Area under the ROC curve: the share of (event, none) pairs in the right order, ties counting half.
 
-    Levels are distinct values where there are at most `levels` of them, else quantiles, and ties within one count
-    half.
-    """
-    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=bool)
-    distinct = np.unique(given)
-    if len(distinct) > levels:
-        distinct = np.unique(np.quantile(given, np.arange(levels) / levels, method="lower"))
-    number = np.searchsorted(distinct, given, side="right") - 1
-    table = np.zeros((len(given), 2 * len(distinct)))
-    table[np.arange(len(given)), number + np.where(truth, 0, len(distinct))] = 1.0
-    return table
-
-
-def auc(sums: Floats) -> Floats:
-    """Area under the ROC curve from sums of `auc_sums`; NaN with a single class.
+    The value is exact; its interval rests on at most `levels` quantiles of the probability. None with a single class.
 
     References
     ----------
-    Hanley and McNeil (1982), Radiology 143, 29-36: the share of (event, none) pairs in the right order.
+    Hanley and McNeil (1982), Radiology 143, 29-36.
     """
+    given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=bool)
+    if truth.all() or not truth.any():
+        return Estimate(None, None, None, len(given), blocks.level, blocks.block)
+    distinct = np.unique(given)
+    edges = distinct
+    if len(distinct) > levels:
+        edges = np.unique(np.quantile(given, np.arange(levels) / levels, method="lower"))
+    number = (np.searchsorted(edges, given, side="right") - 1).astype(np.int64)
+    sums = blocks.grid_sums(number + np.where(truth, 0, len(edges)), 2 * len(edges))
+    exact = np.searchsorted(distinct, given) + np.where(truth, 0, len(distinct))
+    counts = np.bincount(exact, minlength=2 * len(distinct)).astype(np.float64)[None, :]
+    return replace(blocks.statistic(sums, _ordered_share), value=float(_ordered_share(counts)[0]))
+
+
+def _ordered_share(sums: Floats) -> Floats:
     events, none = np.split(sums, 2, axis=1)
     below = np.cumsum(none, axis=1) - none
     right = (events * (below + 0.5 * none)).sum(axis=1)
     return ratio(np.column_stack([right, events.sum(axis=1) * none.sum(axis=1)]))
 
 
-def correlation_sums(x: ArrayLike, y: ArrayLike) -> Floats:
-    """Per row what `correlation` needs, shape (n, 6); both are centred and scaled first, which changes nothing."""
-    columns = []
-    for values in (np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)):
-        spread = values.std() if len(values) else 0.0
-        columns.append((values - values.mean()) / spread if spread > 0 else np.zeros(len(values)))
-    a, b = columns
-    return np.column_stack([np.ones(len(a)), a, b, a * b, a * a, b * b])
+def spearman(blocks: DayBlocks, x: ArrayLike, y: ArrayLike) -> Estimate:
+    """Spearman's rank correlation of two measures of each row; None where one side is constant.
+
+    Resamples keep the ranks of the whole sample.
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(np.asarray(each, dtype=np.float64)) for each in (x, y)]
+    a, b = ((each - each.mean()) / (each.std() or 1.0) for each in ranks)
+    columns = np.column_stack([np.ones(len(a)), a, b, a * b, a * a, b * b])
+    return blocks.statistic(blocks.sums(columns), _correlation)
 
 
-def correlation(sums: Floats) -> Floats:
-    """Pearson's correlation from sums of `correlation_sums`, of ranks Spearman's; NaN where one side is constant."""
+def _correlation(sums: Floats) -> Floats:
     n, a, b, ab, aa, bb = sums.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cross, left, right = ab / n - a * b / n**2, aa / n - (a / n) ** 2, bb / n - (b / n) ** 2
-    scale = np.sqrt(np.maximum(left, 0.0) * np.maximum(right, 0.0))
-    return ratio(np.column_stack([np.nan_to_num(cross), np.where(scale > 1e-12, scale, 0.0)]))
+    count = np.where(n > 0, n, np.nan)
+    cross = ab / count - a * b / count**2
+    spread = np.sqrt(np.maximum(aa / count - (a / count) ** 2, 0.0) * np.maximum(bb / count - (b / count) ** 2, 0.0))
+    return np.asarray(np.divide(cross, spread, out=np.full(len(n), np.nan), where=spread > 1e-12))
