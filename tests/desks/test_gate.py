@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.offers import AT, CONTRACTS, WORD, offer
 
 from openbell.core.assessment import Payoff, PriceOdds
 from openbell.core.types import Book
 from openbell.desks import gate
 from openbell.safety import gate_limits
-from tests.offers import AT, CONTRACTS, WORD, offer
 
 BOOK = Book(AT, 100_000.0)
 decide = gate.decide[0].decide

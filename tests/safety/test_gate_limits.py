@@ -1,11 +1,11 @@
 """Limits of proposed trades, each driven to both sides."""
 
 import pytest
+from tests.offers import AT, CONTRACTS, DAY, END, offer
 
 from openbell.core.assessment import Payoff
 from openbell.core.types import Book, Decision, Outcome
 from openbell.safety import gate_limits
-from tests.offers import AT, CONTRACTS, DAY, END, offer
 
 ALLOW, SHRINK, BLOCK = Outcome.ALLOW, Outcome.SHRINK, Outcome.BLOCK
 BOOK = Book(AT, 100_000.0)
