@@ -13,8 +13,6 @@ END = dt.datetime(2025, 5, 22, 20, 0, tzinfo=dt.UTC)
 DAY = dt.date(2025, 5, 22)
 LEVELS = {"symbol_strategy": 0.7, "default": 0.3}
 WORD = Word(0.60, "symbol_strategy", LEVELS, 240.0, 0.55, "hierarchy@2025-05-21", True)
-    0.60, "symbol_strategy", {"symbol_strategy": 0.7, "default": 0.3}, 240.0, 0.55, "hierarchy@2025-05-21", True
-)
 #: A call vertical sold at 0.50: at most 50 USD to make and 450 to lose, 2.60 of commissions.
 CONTRACTS = {"SPXW  250522C06000000": -1, "SPXW  250522C06005000": 1}
 
