@@ -64,7 +64,7 @@ def test_a_ruined_account_stops_and_has_no_performance() -> None:
 def test_what_is_missing_is_refused() -> None:
     """Check 6: a missing profit is no loss."""
     table = rows(TABLE).with_columns(profit_usd=pl.when(pl.col("risk_usd") > 100).then("profit_usd"))
-    with pytest.raises(BadInput, match="3 values of 8 trades are missing"):
+    with pytest.raises(BadInput, match="5 values of 8 trades are missing"):
         account(table, capital_usd=1_000.0)
     with pytest.raises(BadInput, match="`day_risk`"):
         account(rows(TABLE), capital_usd=1_000.0, day_risk=1.5)
