@@ -132,7 +132,8 @@ def _weights(days: int, block: int, replications: int, seed: int) -> Floats:
 
 def ratio(sums: Floats) -> Floats:
     """The first sum over the second; NaN where that is 0."""
-    return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] != 0)
+    found = np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] != 0)
+    return np.asarray(found, dtype=np.float64)
 
 
 def calibration_error(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, bins: int = 15) -> Estimate:
@@ -142,19 +143,40 @@ def calibration_error(blocks: DayBlocks, probability: ArrayLike, happened: Array
     ----------
     blocks : of the rows' days. probability : (n,) in [0, 1]. happened : (n,) truth values.
 
-    Notes
-    -----
-    It is `quant.reliability.expected_calibration_error` of two classes, ``classwise``. Even true probabilities show
-    about ``sqrt(bins / n) / 3``, and a resample shows more than its sample, so the interval may lie above the value.
+    Returns
+    -------
+    Estimate
+        ``quant.reliability.expected_calibration_error`` of two classes, ``classwise``. Even true probabilities show
+        more than 0 (`calibration_noise`), and a resample shows more again, so the interval is the reflected one:
+        twice the value less the quantiles of the resamples, not below 0.
+
+    References
+    ----------
+    Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2: the basic interval.
     """
     given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
     number = np.searchsorted(np.arange(1, bins) / bins, given, side="right").astype(np.int64)
     gaps = blocks.grid_sums(number, bins, given - truth)
-    return blocks.statistic(np.column_stack([gaps, blocks.sums(np.ones(len(given)))]), _mean_gap)
+    found = blocks.statistic(np.column_stack([gaps, blocks.sums(np.ones(len(given)))]), _mean_gap)
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(0.0, 2 * found.value - found.high), high=max(0.0, 2 * found.value - found.low))
 
 
 def _mean_gap(sums: Floats) -> Floats:
     return ratio(np.column_stack([np.abs(sums[:, :-1]).sum(axis=1), sums[:, -1]]))
+
+
+def calibration_noise(probability: ArrayLike, *, bins: int = 15) -> float:
+    """What `calibration_error` shows of true probabilities by chance alone, rows independent; NaN without rows.
+
+    The gap of a bin is then nearly normal with the variance ``sum p (1 - p)``, and the mean of its absolute value is
+    ``sqrt(2 / pi)`` deviations. Rows that share days show more.
+    """
+    given = np.asarray(probability, dtype=np.float64)
+    number = np.searchsorted(np.arange(1, bins) / bins, given, side="right")
+    variance = np.bincount(number, weights=given * (1.0 - given), minlength=bins)
+    return float(np.sqrt(2.0 / math.pi * variance).sum() / len(given)) if len(given) else math.nan
 
 
 def auc(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, levels: int = 64) -> Estimate:
