@@ -12,9 +12,8 @@ With `Skill` the short-term and long-term levels of some cells know a share of t
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -178,7 +177,7 @@ def made_up_bars(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _days(bars: pl.DataFrame, volatility_index: pl.DataFrame, days: int) -> pl.DataFrame:
-    """The last `days` whole sessions: ``session``, the open of each index, ``volatility`` per year of the close before."""
+    """The last `days` whole sessions: the open of each index, and ``volatility`` per year at the close before."""
     wide = bars.select("symbol", "session", "open").pivot("symbol", index="session", values="open").sort("session")
     needed = sorted({each.base for each in MADE_UP_SYMBOLS.values()})
     for base in needed:
