@@ -1,0 +1,97 @@
+"""The exchange's clock of a trade: its session, the ends of that session, and the trading time to its expiry."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from openbell.core.time import MOMENT, Sessions
+
+EXCHANGE_ZONE = "America/New_York"
+OPEN, CLOSE = dt.time(9, 30), dt.time(16)
+#: Minutes of trading in a year: 252 whole sessions.
+YEAR_MINUTES = 252 * 390.0
+
+_MINUTE = np.timedelta64(1, "m") / np.timedelta64(1, "us")
+_NO_DAY, _NO_MOMENT = np.datetime64("NaT", "D"), np.datetime64("NaT", "us")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clock:
+    """Of n trades. session : datetime64[D]. open_at, close_at, expires_at : datetime64[us] UTC. years : NaN if none."""
+
+    session: np.ndarray
+    open_at: np.ndarray
+    close_at: np.ndarray
+    expires_at: np.ndarray
+    years: np.ndarray
+
+    def columns(self) -> dict[str, pl.Series]:
+        """The days and moments as columns."""
+        moments = {name: pl.Series("", getattr(self, name)) for name in ("open_at", "close_at", "expires_at")}
+        return {
+            "session": pl.Series("", self.session),
+            **{name: each.cast(pl.Int64).cast(MOMENT) for name, each in moments.items()},
+        }
+
+
+def clock(known_at: pl.Series, expiry: pl.Series, sessions: Sessions | None = None) -> Clock:
+    """The clock of trades known at `known_at` (UTC) that expire on `expiry` (Date).
+
+    The session is the exchange day of `known_at`; open and close are NaT where that is no session. The expiry is the
+    close of the last session up to `expiry`, NaT beyond the calendar. `years` are the minutes of trading from
+    `known_at` to there over 252 x 390: all variance is taken to lie in the sessions, and half days have half of it. NaN
+    where nothing is left, or where session or expiry are unknown.
+
+    Without `sessions` every weekday has a session from 09:30 to 16:00 New York.
+    """
+    moment = known_at.to_numpy().astype("datetime64[us]")
+    session = known_at.dt.convert_time_zone(EXCHANGE_ZONE).dt.date().to_numpy().astype("datetime64[D]")
+    last = expiry.to_numpy().astype("datetime64[D]")
+    days, opens, closes = _weekdays(session, last) if sessions is None else _calendar(sessions)
+    if not len(days):
+        none = np.full(len(moment), _NO_MOMENT)
+        return Clock(session, none, none, none, np.full(len(moment), np.nan))
+    length = (closes - opens).astype(np.float64) / _MINUTE
+    gone = np.cumsum(length) - length
+    at = np.clip(np.searchsorted(days, session), 0, len(days) - 1)
+    trading = days[at] == session
+    end = np.searchsorted(days, last, side="right") - 1
+    ends = (end >= 0) & (last <= days[-1])
+    passed = np.clip((moment - opens[at]).astype(np.float64) / _MINUTE, 0.0, length[at])
+    left = gone[end] + length[end] - gone[at] - passed
+    return Clock(
+        session=session,
+        open_at=np.where(trading, opens[at], _NO_MOMENT),
+        close_at=np.where(trading, closes[at], _NO_MOMENT),
+        expires_at=np.where(ends, closes[end], _NO_MOMENT),
+        years=np.where(trading & ends & (left > 0), left / YEAR_MINUTES, np.nan),
+    )
+
+
+def _calendar(sessions: Sessions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    frame = sessions.frame
+    return (
+        frame["session"].to_numpy().astype("datetime64[D]"),
+        frame["open_at"].to_numpy().astype("datetime64[us]"),
+        frame["close_at"].to_numpy().astype("datetime64[us]"),
+    )
+
+
+def _weekdays(session: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every weekday that the trades touch, and a week before, where an expiry on a Saturday falls back to."""
+    known = np.concatenate([session[~np.isnat(session)], last[~np.isnat(last)]])
+    if not len(known):
+        empty = np.array([], dtype="datetime64[us]")
+        return np.array([], dtype="datetime64[D]"), empty, empty
+    days = np.arange(known.min() - np.timedelta64(7, "D"), known.max() + np.timedelta64(4, "D"))
+    days = days[np.is_busday(days)]
+    frame = pl.DataFrame({"day": days})
+    ends = frame.select(
+        pl.col("day").dt.combine(time).dt.replace_time_zone(EXCHANGE_ZONE).dt.convert_time_zone("UTC").alias(name)
+        for name, time in (("open", OPEN), ("close", CLOSE))
+    )
+    return days, ends["open"].to_numpy().astype("datetime64[us]"), ends["close"].to_numpy().astype("datetime64[us]")

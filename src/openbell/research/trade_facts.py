@@ -1,0 +1,241 @@
+"""What is known of each proposed trade before any model is asked: risk, reward, breakevens, and the odds of its price.
+
+One function for a million stored rows and for the one row of a request. All of it is arithmetic on the trade's own row
+and the exchange's calendar; nothing is fitted and no other row is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+
+from openbell.core.errors import BadInput, nearest
+from openbell.core.time import MOMENT, Sessions
+from openbell.quant.payoffs import profiles
+from openbell.quant.price_odds import BASES, NOTHING, PriceOdds, price_odds
+from openbell.research.trade_clock import clock
+
+#: `logit_price` is held within these odds (9,999 to 1): the log odds of a price that leaves no chance have no end, and
+#: one such row would outweigh all others. `fact_counts` says how many are held.
+MOST_ODDS = 9_999.0
+#: Column, if it is there, of the market's volatility of the symbol: per year, a fraction, known at the session's open.
+MARKET_VOLATILITY = "market_volatility"
+
+_LEGS = range(1, 5)
+#: Columns that `facts` adds, with their types.
+FACTS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
+    {
+        "session": pl.Date, "open_at": MOMENT, "close_at": MOMENT, "expires_at": MOMENT, "years": pl.Float64,
+        "paid": pl.Float64, "cost_points": pl.Float64, "max_profit": pl.Float64, "max_loss": pl.Float64,
+        "width": pl.Float64, "breakeven_low": pl.Float64, "breakeven_high": pl.Float64, "wins_between": pl.Boolean,
+        "deviation": pl.Float64, "implied_move": pl.Float64, "price_basis": pl.String, "price_ambiguous": pl.Boolean,
+        **{f"iv{i}": pl.Float64 for i in _LEGS}, "atm_iv": pl.Float64,
+        "fair_probability": pl.Float64, "price_probability": pl.Float64, "logit_price": pl.Float64,
+        "profit_usd": pl.Float64, "risk_usd": pl.Float64, "reward_usd": pl.Float64, "win": pl.Boolean,
+    }
+)  # fmt: skip
+_NEEDED = (
+    "known_at", "expiry", "price", "premium", "profit", "expected_move", "unit", "multiplier",
+    *(f"{name}{i}" for i in _LEGS for name in ("strike", "direction", "type", "bid", "ask", "mid")),
+)  # fmt: skip
+
+
+def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | None = None) -> pl.DataFrame:
+    """`trades` with the columns of `FACTS`; the rows and their order are kept, nothing is dropped or filled.
+
+    Parameters
+    ----------
+    trades : rows of `core.trade_rows.TRADES`, premium above 0 paid and below 0 received. A column ``market_volatility``
+        is read where it is there.
+    commission_usd : per contract and side. Opening pays it on every contract; legs that expire pay no closing one.
+    sessions : calendar of the exchange, half days included. Without it every weekday has a session from 09:30 to 16:00
+        New York.
+
+    Returns
+    -------
+    polars.DataFrame
+        Points per unit of the structure unless the name says USD; null where it cannot be known.
+
+        session, open_at, close_at, expires_at, years : as `trade_clock.clock`.
+        paid : the premium in points. cost_points : all commissions.
+        max_profit, max_loss : at expiry before costs, max_loss positive; null where there is no bound.
+        width : their sum, the range of the payoff: the (wider) wing of a vertical, condor or butterfly.
+        breakeven_low, breakeven_high, wins_between : before costs, as `quant.price_odds.PriceOdds`.
+        deviation, price_probability, price_basis, price_ambiguous : as `quant.price_odds`; the basis is the source of
+        the width that spoke. implied_move : deviation times price, one standard deviation to the expiry.
+        iv1 … iv4 : of the legs, from their mids, per year of trading time; atm_iv : the deviation likewise.
+        fair_probability : of a win at which a bet of max_loss and costs against max_profit less costs is fair,
+        ``(max_loss + cost) / (max_loss + max_profit)``; null where that is no probability.
+        logit_price : log odds of price_probability, held within `MOST_ODDS`.
+        risk_usd, reward_usd : max_loss and costs, max_profit less costs, of one unit. profit_usd : of one unit, after
+        the opening commissions. win : profit_usd above 0. A missing profit is null in both, never a loss.
+
+    Raises
+    ------
+    BadInput
+        On missing columns, a unit that is neither ``points`` nor ``usd``, or a commission below 0.
+    """
+    if not commission_usd >= 0:
+        raise BadInput(f"A commission is 0 USD or more per contract; was {commission_usd}.")
+    lacking = [name for name in _NEEDED if name not in trades.columns]
+    if lacking:
+        raise BadInput(f"The trades have no column `{lacking[0]}`. {nearest(lacking[0], trades.columns)}")
+    times = clock(trades["known_at"], trades["expiry"], sessions)
+    rows = _Rows.read(trades)
+    cost = commission_usd * rows.contracts / rows.multiplier
+    found = price_odds(
+        rows.right, rows.strike, rows.ratio, rows.paid, cost, rows.price, mid=rows.mid,
+        expected_move=rows.expected_move, years=times.years, market_volatility=rows.market_volatility,
+    )  # fmt: skip
+    numbers = {**_numbers(rows, cost, found), **_odds(found, times.years, rows.price)}
+    words = {
+        "price_basis": pl.Series("", BASES[NOTHING + 1 :]).gather(_place(found.basis)),
+        "price_ambiguous": pl.Series("", found.ambiguous),
+    }
+    made = {**times.columns(), **_series(numbers), **words}
+    added = [made[name].cast(kind).alias(name) if made[name].dtype != kind else made[name].alias(name)
+             for name, kind in FACTS.items()]  # fmt: skip
+    kept = trades.drop(name for name in FACTS if name in trades.columns)
+    return kept.hstack(added)
+
+
+def fact_counts(rows: pl.DataFrame) -> dict[str, int]:
+    """How many rows of `facts` have each basis of their price's odds, and how many lack or bend what.
+
+    ``rows``, ``basis: <name>`` (``basis: none`` without any), ``ambiguous``, ``logit held``, ``unlimited or unknown
+    risk``, ``certain losses`` (no price of the underlying gives a profit), ``without profit``.
+    """
+    basis = rows["price_basis"].fill_null("none").value_counts().sort("price_basis")
+    held = rows["logit_price"].abs() >= np.log(MOST_ODDS)
+    return {
+        "rows": rows.height,
+        **{f"basis: {name}": int(count) for name, count in basis.iter_rows()},
+        "ambiguous": int(rows["price_ambiguous"].sum()),
+        "logit held": int(held.sum()),
+        "unlimited or unknown risk": rows["max_loss"].null_count(),
+        "certain losses": int((rows["max_profit"] <= 0).sum()),
+        "without profit": rows["profit_usd"].null_count(),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The numbers of n trades, NaN where missing. right, strike, ratio, mid : (n, 4), the others (n,)."""
+
+    right: np.ndarray
+    strike: np.ndarray
+    ratio: np.ndarray
+    mid: np.ndarray
+    paid: np.ndarray
+    profit: np.ndarray
+    price: np.ndarray
+    multiplier: np.ndarray
+    expected_move: np.ndarray
+    market_volatility: np.ndarray | None
+
+    @classmethod
+    def read(cls, trades: pl.DataFrame) -> _Rows:
+        scale = _points(trades)
+        strike, direction, bid, ask, mid = (_legs(trades, each) for each in ("strike", "direction", "bid", "ask", "mid"))
+        quoted = (bid >= 0) & (ask >= bid)
+        there = MARKET_VOLATILITY in trades.columns
+        return cls(
+            right=np.stack([_right(trades[f"type{i}"]) for i in _LEGS], axis=1),
+            strike=strike,
+            # A leg without direction and strike is none; with one of the two it is a leg that nobody can price.
+            ratio=np.where(np.isnan(direction) & np.isnan(strike), 0.0, direction),
+            mid=np.where(quoted, 0.5 * (bid + ask), mid),
+            paid=_floats(trades["premium"]) * scale,
+            profit=_floats(trades["profit"]) * scale,
+            price=_floats(trades["price"]),
+            multiplier=_floats(trades["multiplier"]),
+            expected_move=_floats(trades["expected_move"]),
+            market_volatility=_floats(trades[MARKET_VOLATILITY]) if there else None,
+        )
+
+    @property
+    def contracts(self) -> np.ndarray:
+        """Contracts of one unit; NaN without legs."""
+        total = np.abs(self.ratio).sum(axis=1)
+        return np.where(total > 0, total, np.nan)
+
+
+def _points(trades: pl.DataFrame) -> np.ndarray:
+    """What brings the money of each row to points."""
+    units = trades["unit"]
+    in_points = (units == "points").fill_null(value=False).to_numpy()
+    odd = units.filter(~(units.is_in(["points", "usd"]).fill_null(value=False))) if not in_points.all() else ()
+    if len(odd):
+        raise BadInput(
+            f"The money of a trade is in points or usd; {len(odd)} rows said `{odd[0]}`. Import them with their unit."
+        )
+    return np.where(in_points, 1.0, 1.0 / _floats(trades["multiplier"]))
+
+
+def _floats(column: pl.Series) -> np.ndarray:
+    return (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
+
+
+def _legs(trades: pl.DataFrame, name: str) -> np.ndarray:
+    return np.stack([_floats(trades[f"{name}{i}"]) for i in _LEGS], axis=1)
+
+
+def _right(words: pl.Series) -> np.ndarray:
+    call, put = ((words == word).fill_null(value=False).to_numpy() for word in ("CALL", "PUT"))
+    return np.where(call, 1.0, np.where(put, -1.0, np.nan))
+
+
+def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.ndarray]:
+    """What expiry can bring, and what it brought."""
+    bound = profiles(rows.right, rows.strike, rows.ratio, rows.paid)
+    legs = ~np.isnan(rows.contracts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gain, loss = (np.where(legs & np.isfinite(each), each, np.nan) for each in (bound.max_profit, bound.max_loss))
+        fair = (loss + cost) / (loss + gain)
+        profit = (rows.profit - cost) * rows.multiplier
+        return {
+            "paid": rows.paid,
+            "cost_points": cost,
+            "max_profit": gain,
+            "max_loss": loss,
+            "width": gain + loss,
+            "breakeven_low": found.breakeven_low,
+            "breakeven_high": found.breakeven_high,
+            "wins_between": found.wins_between,
+            "fair_probability": np.where((fair > 0) & (fair < 1), fair, np.nan),
+            "profit_usd": profit,
+            "risk_usd": (loss + cost) * rows.multiplier,
+            "reward_usd": (gain - cost) * rows.multiplier,
+            "win": np.where(np.isnan(profit), np.nan, profit > 0),
+        }
+
+
+def _odds(found: PriceOdds, years: np.ndarray, price: np.ndarray) -> dict[str, np.ndarray]:
+    """What the price implies."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        root, most = np.sqrt(years), np.log(MOST_ODDS)
+        return {
+            "years": years,
+            "deviation": found.deviation,
+            "implied_move": found.deviation * price,
+            **{f"iv{i}": found.leg_deviation[:, i - 1] / root for i in _LEGS},
+            "atm_iv": found.deviation / root,
+            "price_probability": found.probability,
+            "logit_price": np.clip(np.log(found.probability / (1.0 - found.probability)), -most, most),
+        }
+
+
+def _place(basis: np.ndarray) -> pl.Series:
+    place = pl.Series("", basis.astype(np.int64) - (NOTHING + 1))
+    return place.set(place < 0, None) if (basis == NOTHING).any() else place
+
+
+def _series(numbers: Mapping[str, np.ndarray]) -> dict[str, pl.Series]:
+    """One series cut into its columns: a request has one row, and making thirty series takes longer than they do."""
+    n = len(next(iter(numbers.values())))
+    whole = pl.Series("", np.concatenate(list(numbers.values())), nan_to_null=True)
+    return {name: whole.slice(place * n, n) for place, name in enumerate(numbers)}
