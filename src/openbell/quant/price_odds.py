@@ -52,6 +52,8 @@ class PriceOdds:
         there are more than two. wins_between : 1 where the profit lies between the two, 0 where it lies outside.
     ambiguous : another deviation explains the premium as well, and no market volatility told which.
     leg_deviation : implied by the mid of each leg; NaN where it has none.
+    mean_win, mean_loss : profit after costs where there is one, and where there is none (0 or below), points per unit;
+        0 where the case has no chance. ``probability * mean_win + (1 - probability) * mean_loss`` is the mean profit.
     """
 
     probability: np.ndarray
@@ -63,6 +65,8 @@ class PriceOdds:
     wins_between: np.ndarray
     ambiguous: np.ndarray
     leg_deviation: np.ndarray
+    mean_win: np.ndarray
+    mean_loss: np.ndarray
 
 
 def price_odds(
@@ -109,7 +113,7 @@ def price_odds(
             if np.shape(each) != (p,):
                 raise BadInput(f"Every number of a trade must have the shape ({p},); one had {np.shape(each)}.")
             numbers[place] = each
-    out, legs = np.empty((6, p)), np.empty(ratio.shape)
+    out, legs = np.empty((8, p)), np.empty(ratio.shape)
     basis, ambiguous = np.empty(p, dtype=np.int8), np.empty(p, dtype=np.bool_)
     fill_price_odds(right, strike, ratio, quoted, numbers, out, basis, ambiguous, legs)
-    return PriceOdds(out[0], out[1], basis, out[2], out[3], out[4], out[5], ambiguous, legs)
+    return PriceOdds(out[0], out[1], basis, out[2], out[3], out[4], out[5], ambiguous, legs, out[6], out[7])

@@ -114,6 +114,69 @@ def _wins(
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
+def _smiled(k: float, nodes: np.ndarray, deviations: np.ndarray, n: int) -> tuple[float, float]:
+    """The deviation at log-moneyness `k` and its slope: linear between the nodes, level outside of them."""
+    if k <= nodes[0]:
+        return deviations[0], 0.0
+    if k >= nodes[n - 1]:
+        return deviations[n - 1], 0.0
+    at = 1
+    while nodes[at] < k:
+        at += 1
+    slope = (deviations[at] - deviations[at - 1]) / (nodes[at] - nodes[at - 1])
+    return deviations[at - 1] + slope * (k - nodes[at - 1]), slope
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
+def _call(forward: float, strike: float, nodes: np.ndarray, deviations: np.ndarray, n: int) -> float:
+    """Undiscounted value of a call under the smile, points; one struck at 0 is the forward."""
+    if strike <= 0.0:
+        return forward
+    return _option(1.0, forward, strike, _smiled(math.log(strike / forward), nodes, deviations, n)[0])
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
+def _gain(
+    forward: float, low: np.ndarray, high: np.ndarray, count: int, kinks: np.ndarray, values: np.ndarray, n: int,
+    beyond: float, cost: float, nodes: np.ndarray, deviations: np.ndarray, smile: int,
+) -> float:  # fmt: skip
+    """Mean of what the profit exceeds the costs by where it does (0 elsewhere), points: calls at its every bend.
+
+    The profit less the costs is a line between `kinks`, 0 at the ends of the stretches; `beyond` is its last slope.
+    """
+    total = 0.0
+    for each in range(count):
+        if low[each] <= 0.0:
+            total += values[0] - cost
+        before = 0.0
+        for place in range(n):
+            end = kinks[place + 1] if place + 1 < n else math.inf
+            if end <= low[each] or kinks[place] >= high[each]:
+                continue
+            slope = (values[place + 1] - values[place]) / (end - kinks[place]) if place + 1 < n else beyond
+            bend = max(kinks[place], low[each])
+            total += (slope - before) * _call(forward, bend, nodes, deviations, smile)
+            before = slope
+        if high[each] < math.inf:
+            total -= before * _call(forward, high[each], nodes, deviations, smile)
+    return total
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
+def _mean(
+    forward: float, kinks: np.ndarray, values: np.ndarray, n: int, beyond: float,
+    nodes: np.ndarray, deviations: np.ndarray, smile: int,
+) -> float:  # fmt: skip
+    """Mean profit before costs, points."""
+    total, before = values[0], 0.0
+    for place in range(n):
+        slope = (values[place + 1] - values[place]) / (kinks[place + 1] - kinks[place]) if place + 1 < n else beyond
+        total += (slope - before) * _call(forward, kinks[place], nodes, deviations, smile)
+        before = slope
+    return total
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
 def _below(forward: float, price: float, nodes: np.ndarray, deviations: np.ndarray, n: int) -> float:
     """Probability of an underlying below `price` under the smile through `nodes` (n log-moneynesses, rising).
 
@@ -125,17 +188,7 @@ def _below(forward: float, price: float, nodes: np.ndarray, deviations: np.ndarr
     if price == math.inf:
         return 1.0
     k = math.log(price / forward)
-    slope = 0.0
-    if k <= nodes[0]:
-        s = deviations[0]
-    elif k >= nodes[n - 1]:
-        s = deviations[n - 1]
-    else:
-        at = 1
-        while nodes[at] < k:
-            at += 1
-        slope = (deviations[at] - deviations[at - 1]) / (nodes[at] - nodes[at - 1])
-        s = deviations[at - 1] + slope * (k - nodes[at - 1])
+    s, slope = _smiled(k, nodes, deviations, n)
     d2 = -k / s - 0.5 * s
     return normal(-d2) + PEAK * math.exp(-0.5 * d2 * d2) * slope
 
@@ -349,8 +402,9 @@ def fill_price_odds(
 ) -> None:
     """Write the odds of each row. `right`, `strike`, `ratio`, `mid`, `leg_deviation` are (p, L).
 
-    `numbers` (6, p): premium, cost, price, expected move, years, market volatility. `out` (6, p): probability,
-    deviation, forward, lowest and highest breakeven, 1 where the profit lies between them and 0 where it lies outside.
+    `numbers` (6, p): premium, cost, price, expected move, years, market volatility. `out` (8, p): probability,
+    deviation, forward, lowest and highest breakeven, 1 where the profit lies between them and 0 where it lies outside,
+    mean profit after costs of a win, and of a loss.
     """
     legs = ratio.shape[1]
     kinks, values, low, high = np.empty(legs + 1), np.empty(legs + 1), np.empty(legs + 1), np.empty(legs + 1)
@@ -361,7 +415,7 @@ def fill_price_odds(
         if not _usable(right[row], strike[row], ratio[row], premium, price):
             continue
         n, slope, rounding = _profile(right[row], strike[row], ratio[row], premium, kinks, values)
-        out[3:, row] = _ends(low, high, _wins(kinks, values, n, slope, rounding, low, high))
+        out[3:6, row] = _ends(low, high, _wins(kinks, values, n, slope, rounding, low, high))
         count = _wins(kinks, values, n, slope, cost + rounding, low, high) if cost >= 0.0 else -1
         forward = _parity_forward(right[row], strike[row], ratio[row], mid[row], price)
         smile = 0
@@ -379,7 +433,14 @@ def fill_price_odds(
                 continue
             nodes[0], deviations[0], out[2, row] = 0.0, out[1, row], price
             chance = _chance(price, low, high, count, nodes, deviations, 1)
-        out[0, row] = chance if count >= 0 else math.nan
+        if count < 0:
+            continue
+        out[0, row] = chance
+        centre, smile = out[2, row], max(smile, 1) if basis[row] == QUOTES else 1
+        gain = _gain(centre, low, high, count, kinks, values, n, slope, cost, nodes, deviations, smile)
+        whole = _mean(centre, kinks, values, n, slope, nodes, deviations, smile) - cost
+        out[6, row] = gain / chance if chance > 0.0 else 0.0
+        out[7, row] = (whole - gain) / (1.0 - chance) if chance < 1.0 else 0.0
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
