@@ -1,0 +1,1 @@
+"""The HTTP service of the gate: what others' bots ask before they trade."""

@@ -1,0 +1,87 @@
+"""What the service stands on, as it sees it; tests bring small ones of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from openbell.core.assessment import Asked, Assessment
+from openbell.core.ticket import MarketState
+from openbell.store.api_keys import ApiKey
+from openbell.store.assignments import Assignment
+
+
+class Assessor(Protocol):
+    """The gate: pure, and safe to be asked by several threads."""
+
+    def assess(self, asked: Sequence[Asked]) -> list[Assessment]:
+        """One assessment for each question, in their order."""
+        ...
+
+
+class Markets(Protocol):
+    """Where the market of a symbol comes from: `market.state_sources.Chain`."""
+
+    async def state(self, symbol: str) -> MarketState:
+        """A fresh state, or `NoMarket`."""
+        ...
+
+    def breakers(self) -> dict[str, str]:
+        """Each source's circuit breaker: closed, open or half-open."""
+        ...
+
+
+class Cache(Protocol):
+    """Bytes that may be forgotten; a store that is down is a miss, never an error."""
+
+    def get(self, key: str) -> bytes | None:
+        """What is kept under `key`."""
+        ...
+
+    def put(self, key: str, value: bytes, ttl_seconds: float) -> None:
+        """Keep `value` for so long."""
+        ...
+
+
+class Keys(Protocol):
+    """Who may come in: `store.api_keys.ApiKeys`."""
+
+    def verify(self, key: str, scope: str | None = None) -> ApiKey | None:
+        """Whose key it is."""
+        ...
+
+    def ready(self, key: str) -> bool:
+        """Whether `verify` would answer without waiting."""
+        ...
+
+
+class Arms(Protocol):
+    """Which arm of the A/B test answers which trade; the database may be asked, so in a thread."""
+
+    def assigned(self, trade_ids: Sequence[str]) -> Mapping[str, Assignment]:
+        """The arm of each trade; of none where no test is running."""
+        ...
+
+    def standing(self, wanted: Assignment) -> Assignment:
+        """The arm that is stored of a trade, after storing `wanted` where there was none."""
+        ...
+
+
+class NoArms:
+    """No A/B test."""
+
+    def assigned(self, trade_ids: Sequence[str]) -> Mapping[str, Assignment]:
+        """None is assigned."""
+        return {}
+
+    def standing(self, wanted: Assignment) -> Assignment:
+        """What was wanted."""
+        return wanted
+
+
+class Reader(Protocol):
+    """Text into orders: `dialects.reading.read`."""
+
+    def __call__(self, text: str, *, dialect: str, at: Any) -> Any:
+        """The orders in `text`."""
+        ...
