@@ -15,7 +15,10 @@ from openbell.core.view import View
 
 if TYPE_CHECKING:
     from openbell.app.settings import Settings
+    from openbell.store.api_keys import ApiKeys
+    from openbell.store.experiments import Experiments
     from openbell.store.journal import Journal
+    from openbell.store.predictions import Predictions
     from openbell.store.tables import Tables
     from openbell.store.tracker import Tracker
     from openbell.store.trials import Trials
@@ -66,6 +69,38 @@ class Home:
         if scheme == "sqlite" and not Path(file).is_file():
             raise DataMissing(f"There is no journal at {file} yet. A training or a run begins it; is --home right?")
         return self.journal
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The log of the gate's answers."""
+        from openbell.store.predictions import Predictions
+
+        return Predictions.open(self.settings.store.predictions)
+
+    @property
+    def kept_predictions(self) -> Predictions:
+        """The log, for a look at it or at what lies beside it: one that is not there yet is not made."""
+        scheme, _, file = self.settings.store.predictions.partition(":///")
+        if scheme == "sqlite" and not Path(file).is_file():
+            raise DataMissing(
+                f"There is no log of predictions at {file} yet. `openbell keys create` or `openbell serve` begins it; "
+                "is --home right?"
+            )
+        return self.predictions
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        """Who may ask the gate over HTTP, in the database of the predictions."""
+        from openbell.store.api_keys import ApiKeys
+
+        return ApiKeys(self.predictions.database)
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        """A/B tests, in the database of the predictions."""
+        from openbell.store.experiments import Experiments
+
+        return Experiments(self.predictions.database)
 
     @cached_property
     def tracker(self) -> Tracker:

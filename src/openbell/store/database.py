@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,10 @@ from openbell.store import schema
 from openbell.store.urls import DATABASES, redacted
 from openbell.store.urls import scheme as scheme_of
 
-BUSY_SECONDS = 60
+BUSY_SECONDS = 60.0
+#: Connections to PostgreSQL that are kept; as many again may be open for a moment.
+POOLED = 8
+CONNECT_SECONDS = 5
 #: Held by every writer of a PostgreSQL database until its transaction ends ("openbell" in ASCII).
 LOCK = int.from_bytes(b"openbell", "big")
 _PASSWORD = re.compile(r"(password\s*=\s*)\S+", re.IGNORECASE)
@@ -32,12 +36,16 @@ class Database:
     url: str
 
     @classmethod
-    def open(cls, url: str) -> Database:
-        """Open ``sqlite:////file`` or ``postgresql://…`` and bring its schema to the newest revision."""
+    def open(cls, url: str, *, wait_seconds: float = BUSY_SECONDS) -> Database:
+        """Open ``sqlite:////file`` or ``postgresql://…`` and bring its schema to the newest revision.
+
+        `wait_seconds` is the longest wait for another writer's lock on SQLite, and for a free connection to
+        PostgreSQL, before `StorageFailed`. A connection that died is found and replaced before it is used.
+        """
         parsed = _parsed(url)
         if parsed.get_backend_name() == "sqlite":
             _make_folder(parsed)
-        database = cls(_engine(parsed), redacted(parsed.render_as_string(hide_password=True)))
+        database = cls(_engine(parsed, wait_seconds), redacted(parsed.render_as_string(hide_password=True)))
         try:
             database.upgrade()
         except BaseException:
@@ -73,6 +81,17 @@ class Database:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 yield connection
 
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[Connection]:
+        """A transaction for rows that depend on no other writer's: on PostgreSQL writers overlap, and their commits.
+
+        Rows that others may add too are told apart by their keys (`upserts.insert_new`); SQLite has one writer anyway.
+        """
+        with self._told("writing"), self.engine.connect() as connection:
+            connection.execution_options(openbell_writes=True)
+            with connection.begin():
+                yield connection
+
     def upgrade(self) -> None:
         """Make or migrate the schema where it is not the newest; otherwise one look is all it costs."""
         with self.reading() as connection:
@@ -91,7 +110,7 @@ class Database:
         try:
             yield
         except sa.exc.DBAPIError as failure:
-            said = _PASSWORD.sub(r"\1***", redacted(str(failure.orig).strip().splitlines()[0]))
+            said = _PASSWORD.sub(r"\1***", redacted((str(failure.orig).strip() or "no reason given").splitlines()[0]))
             if "malformed" in said or "not a database" in said:
                 raise IntegrityBroken(
                     f"The database {self.url} is damaged ({said}). Restore it from a backup."
@@ -100,6 +119,16 @@ class Database:
             raise StorageFailed(
                 f"The database {self.url} failed while {doing}: {said}. {cure}; nothing was half-written."
             ) from None
+        except sa.exc.TimeoutError:
+            raise StorageFailed(
+                f"The database {self.url} failed while {doing}: all its connections are busy. "
+                "Ask again later, or give it fewer callers at once; nothing was half-written."
+            ) from None
+
+
+def json_text(value: Any) -> str:
+    """Plain JSON values as `core.hashing.canonical_json` writes them, faster; what is not finite is a `ValueError`."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _parsed(url: str) -> URL:
@@ -128,16 +157,27 @@ def _make_folder(url: URL) -> None:
         ) from failure
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, wait_seconds: float) -> Engine:
     if url.get_backend_name() == "postgresql":
         try:
-            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+            return sa.create_engine(
+                url,
+                hide_parameters=True,
+                json_serializer=json_text,
+                pool_pre_ping=True,
+                pool_size=POOLED,
+                max_overflow=POOLED,
+                pool_timeout=wait_seconds,
+                connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS},
+            )
         except ModuleNotFoundError:
             raise BadInput(
                 "PostgreSQL needs the driver psycopg, which is not installed. "
                 "Install it: `pip install openbell[postgres]`."
             ) from None
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    engine = sa.create_engine(
+        url, hide_parameters=True, json_serializer=json_text, connect_args={"timeout": wait_seconds}
+    )
 
     @event.listens_for(engine, "connect")
     def connected(raw: Any, _: Any) -> None:

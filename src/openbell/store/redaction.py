@@ -20,6 +20,7 @@ _VALUE = re.compile(
     r"://[^/?#\s:@]*:(?!\*+@)[^/?#\s@]+@"  # a URL with a password
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
+    r"|\bob_[a-z0-9]{10}_[A-Za-z0-9]{43}"  # Openbell's own API keys
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}"  # GitHub
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"  # Slack
     r"|hooks\.slack\.com/services/\w|discord(?:app)?\.com/api/webhooks/\d"

@@ -1,4 +1,4 @@
-"""The tables of the journal and of the ledger of trials, as they are at the newest migration.
+"""The tables of the journal and of the ledger of trials, as they are at the newest migration; the gate's stand beside.
 
 A fresh database is made from here in one step; an older one is brought here by `migrations`. A test compares both.
 """
@@ -6,7 +6,6 @@ A fresh database is made from here in one step; an older one is brought here by 
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -21,15 +20,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from openbell.store import gate_schema
+
 #: The newest migration; a test compares it with the folder of migrations.
-REVISION = "0002"
+REVISION = "0003"
 #: What the first record names as the hash before it.
 GENESIS = "0" * 64
 
-metadata = MetaData()
+metadata = gate_schema.metadata
 bookkeeping = MetaData()
 
-_big = BigInteger().with_variant(Integer(), "sqlite")
+_big = gate_schema.big
 
 journal = Table(
     "journal",

@@ -29,6 +29,7 @@ def _mount() -> None:
     if app.registered_groups:
         return
     from openbell.app.cli import (
+        ab,
         audit,
         backtest,
         champion,
@@ -38,6 +39,7 @@ def _mount() -> None:
         features,
         holdout,
         journal,
+        keys,
         listing,
         options,
         positions,
@@ -63,6 +65,8 @@ def _mount() -> None:
         options,
         export,
         positions,
+        keys,
+        ab,
         audit,
         journal,
         settings,
