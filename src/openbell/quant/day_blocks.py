@@ -147,20 +147,18 @@ def calibration_error(blocks: DayBlocks, probability: ArrayLike, happened: Array
     -------
     Estimate
         ``quant.reliability.expected_calibration_error`` of two classes, ``classwise``. Even true probabilities show
-        more than 0 (`calibration_noise`), and a resample shows more again, so the interval is the reflected one:
-        twice the value less the quantiles of the resamples, not below 0.
-
-    References
-    ----------
-    Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2: the basic interval.
+        more than 0: hold it against `calibration_noise`. A resample shows more again, by as much as the mean of the
+        resamples lies above the value, so their quantiles are moved down by that, not below 0.
     """
     given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=np.float64)
     number = np.searchsorted(np.arange(1, bins) / bins, given, side="right").astype(np.int64)
     gaps = blocks.grid_sums(number, bins, given - truth)
-    found = blocks.statistic(np.column_stack([gaps, blocks.sums(np.ones(len(given)))]), _mean_gap)
+    sums = np.column_stack([gaps, blocks.sums(np.ones(len(given)))])
+    found = blocks.statistic(sums, _mean_gap)
     if found.value is None or found.low is None or found.high is None:
         return found
-    return replace(found, low=max(0.0, 2 * found.value - found.high), high=max(0.0, 2 * found.value - found.low))
+    bias = max(0.0, float(np.nanmean(_mean_gap(blocks.weights @ sums))) - found.value)
+    return replace(found, low=max(0.0, found.low - bias), high=found.high - bias)
 
 
 def _mean_gap(sums: Floats) -> Floats:

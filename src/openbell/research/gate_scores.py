@@ -60,6 +60,11 @@ class GateScores:
         return None if found.is_empty() else str(found["model"][0])
 
     @property
+    def shown(self) -> str | None:
+        """The model that a report looks at closely: of those that are proven, else of all, the one with most skill."""
+        return self.proven[0] if self.proven else self.best
+
+    @property
     def record(self) -> dict[str, Any]:
         """As plain values: what is not finite is null, dates are text."""
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
@@ -104,7 +109,8 @@ def scored(
     candidates = [name for name in found.said if name not in BASELINES]
     tests, why = _tested(found, candidates, alpha, replications, seed)
     models = pl.DataFrame([_model_row(found, name, tests) for name in found.said], infer_schema_length=None)
-    proven = tuple(models.filter(pl.col("proven"))["model"].to_list())
+    by_skill = models.sort("skill_nats", "model", descending=[True, False])
+    proven = tuple(by_skill.filter(pl.col("proven"))["model"].to_list())
     return GateScores(
         models=models,
         cells=_cells(found),
