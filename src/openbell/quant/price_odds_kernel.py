@@ -420,7 +420,8 @@ def fill_price_odds(
         forward = _parity_forward(right[row], strike[row], ratio[row], mid[row], price)
         smile = 0
         if forward > 0.0:
-            smile = _smile(right[row], strike[row], ratio[row], mid[row], forward, leg_deviation[row], nodes, deviations)
+            legs_of = right[row], strike[row], ratio[row], mid[row]
+            smile = _smile(*legs_of, forward, leg_deviation[row], nodes, deviations)
         chance = _chance(forward, low, high, count, nodes, deviations, smile) if smile > 0 else math.nan
         if not math.isnan(chance):
             basis[row], out[2, row] = QUOTES, forward

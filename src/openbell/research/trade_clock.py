@@ -16,7 +16,7 @@ OPEN, CLOSE = dt.time(9, 30), dt.time(16)
 YEAR_MINUTES = 252 * 390.0
 
 _MINUTE = np.timedelta64(1, "m") / np.timedelta64(1, "us")
-_NO_DAY, _NO_MOMENT = np.datetime64("NaT", "D"), np.datetime64("NaT", "us")
+_NO_MOMENT = np.datetime64("NaT", "us")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,17 +29,20 @@ class Clock:
     expires_at: np.ndarray
     years: np.ndarray
 
-    def columns(self) -> dict[str, pl.Series]:
-        """The days and moments as columns."""
-        moments = {name: pl.Series("", getattr(self, name)) for name in ("open_at", "close_at", "expires_at")}
+    def moments(self) -> dict[str, np.ndarray]:
+        """The moments in microseconds since 1970 as floats, which hold them exactly; NaN where there is none."""
+        found = {name: getattr(self, name) for name in ("open_at", "close_at", "expires_at")}
         return {
-            "session": pl.Series("", self.session),
-            **{name: each.cast(pl.Int64).cast(MOMENT) for name, each in moments.items()},
+            name: np.where(np.isnat(each), np.nan, each.astype(np.int64).astype(np.float64)) for name, each in found.items()
         }
 
 
-def clock(known_at: pl.Series, expiry: pl.Series, sessions: Sessions | None = None) -> Clock:
-    """The clock of trades known at `known_at` (UTC) that expire on `expiry` (Date).
+#: Exchange day of ``known_at``.
+SESSION = pl.col("known_at").dt.convert_time_zone(EXCHANGE_ZONE).dt.date().alias("session")
+
+
+def clock(known_at: pl.Series, expiry: pl.Series, session: pl.Series, sessions: Sessions | None = None) -> Clock:
+    """The clock of trades known at `known_at` (UTC) on the exchange day `session`, that expire on `expiry` (Date).
 
     The session is the exchange day of `known_at`; open and close are NaT where that is no session. The expiry is the
     close of the last session up to `expiry`, NaT beyond the calendar. `years` are the minutes of trading from
@@ -49,22 +52,21 @@ def clock(known_at: pl.Series, expiry: pl.Series, sessions: Sessions | None = No
     Without `sessions` every weekday has a session from 09:30 to 16:00 New York.
     """
     moment = known_at.to_numpy().astype("datetime64[us]")
-    session = known_at.dt.convert_time_zone(EXCHANGE_ZONE).dt.date().to_numpy().astype("datetime64[D]")
-    last = expiry.to_numpy().astype("datetime64[D]")
-    days, opens, closes = _weekdays(session, last) if sessions is None else _calendar(sessions)
+    today, last = (each.to_numpy().astype("datetime64[D]") for each in (session, expiry))
+    days, opens, closes = _weekdays(today, last) if sessions is None else _calendar(sessions)
     if not len(days):
         none = np.full(len(moment), _NO_MOMENT)
-        return Clock(session, none, none, none, np.full(len(moment), np.nan))
+        return Clock(today, none, none, none, np.full(len(moment), np.nan))
     length = (closes - opens).astype(np.float64) / _MINUTE
     gone = np.cumsum(length) - length
-    at = np.clip(np.searchsorted(days, session), 0, len(days) - 1)
-    trading = days[at] == session
+    at = np.clip(np.searchsorted(days, today), 0, len(days) - 1)
+    trading = days[at] == today
     end = np.searchsorted(days, last, side="right") - 1
     ends = (end >= 0) & (last <= days[-1])
     passed = np.clip((moment - opens[at]).astype(np.float64) / _MINUTE, 0.0, length[at])
     left = gone[end] + length[end] - gone[at] - passed
     return Clock(
-        session=session,
+        session=today,
         open_at=np.where(trading, opens[at], _NO_MOMENT),
         close_at=np.where(trading, closes[at], _NO_MOMENT),
         expires_at=np.where(ends, closes[end], _NO_MOMENT),

@@ -16,8 +16,8 @@ import polars as pl
 from openbell.core.errors import BadInput, nearest
 from openbell.core.time import MOMENT, Sessions
 from openbell.quant.payoffs import profiles
-from openbell.quant.price_odds import BASES, NOTHING, PriceOdds, price_odds
-from openbell.research.trade_clock import clock
+from openbell.quant.price_odds import BASES, PriceOdds, price_odds
+from openbell.research.trade_clock import SESSION, clock
 
 #: `logit_price` is held within these odds (9,999 to 1): the log odds of a price that leaves no chance have no end, and
 #: one such row would outweigh all others. `fact_counts` says how many are held.
@@ -26,6 +26,19 @@ MOST_ODDS = 9_999.0
 MARKET_VOLATILITY = "market_volatility"
 
 _LEGS = range(1, 5)
+_BASES = np.array(BASES, dtype=object)
+
+
+def _place(column: str, words: tuple[str, str], values: tuple[float, float]) -> pl.Expr:
+    first = pl.when(pl.col(column) == words[0]).then(values[0])
+    return first.when(pl.col(column) == words[1]).then(values[1]).otherwise(float("nan"))
+
+
+#: Words as numbers, all in one query: on the row of a request a query costs more than the arithmetic.
+_WORDS = (
+    _place("unit", ("points", "usd"), (0.0, 1.0)).alias("unit"),
+    *(_place(f"type{i}", ("CALL", "PUT"), (1.0, -1.0)).alias(f"right{i}") for i in _LEGS),
+)
 #: Columns that `facts` adds, with their types.
 FACTS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
@@ -81,26 +94,42 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
     """
     if not commission_usd >= 0:
         raise BadInput(f"A commission is 0 USD or more per contract; was {commission_usd}.")
-    lacking = [name for name in _NEEDED if name not in trades.columns]
+    there = set(trades.columns)
+    lacking = [name for name in _NEEDED if name not in there]
     if lacking:
-        raise BadInput(f"The trades have no column `{lacking[0]}`. {nearest(lacking[0], trades.columns)}")
-    times = clock(trades["known_at"], trades["expiry"], sessions)
-    rows = _Rows.read(trades)
+        raise BadInput(f"The trades have no column `{lacking[0]}`. {nearest(lacking[0], there)}")
+    words = trades.select(SESSION, *_WORDS)
+    times = clock(trades["known_at"], trades["expiry"], words["session"], sessions)
+    rows = _Rows.read(trades, words)
     cost = commission_usd * rows.contracts / rows.multiplier
     found = price_odds(
         rows.right, rows.strike, rows.ratio, rows.paid, cost, rows.price, mid=rows.mid,
         expected_move=rows.expected_move, years=times.years, market_volatility=rows.market_volatility,
     )  # fmt: skip
     numbers = {**_numbers(rows, cost, found), **_odds(found, times.years, rows.price)}
-    words = {
-        "price_basis": pl.Series("", BASES[NOTHING + 1 :]).gather(_place(found.basis)),
+    made = {
+        **_series({**times.moments(), **numbers}),
+        "session": words["session"],
+        "price_basis": pl.Series("", _BASES[found.basis].tolist(), dtype=pl.String),
         "price_ambiguous": pl.Series("", found.ambiguous),
     }
-    made = {**times.columns(), **_series(numbers), **words}
-    added = [made[name].cast(kind).alias(name) if made[name].dtype != kind else made[name].alias(name)
-             for name, kind in FACTS.items()]  # fmt: skip
-    kept = trades.drop(name for name in FACTS if name in trades.columns)
-    return kept.hstack(added)
+    return _replaced(trades, [_typed(made[name], kind).alias(name) for name, kind in FACTS.items()])
+
+
+def _typed(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """`column` in its type; moments come as microseconds in floats, which hold them exactly."""
+    if column.dtype == kind:
+        return column
+    return column.cast(pl.Int64).cast(kind) if kind == MOMENT else column.cast(kind)
+
+
+def _replaced(trades: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
+    """`trades` with `columns` at the end, in place of those of their names."""
+    kept, there = trades.clone(), set(trades.columns)
+    for each in columns:
+        if each.name in there:
+            kept.drop_in_place(each.name)
+    return kept.hstack(columns)
 
 
 def fact_counts(rows: pl.DataFrame) -> dict[str, int]:
@@ -138,13 +167,17 @@ class _Rows:
     market_volatility: np.ndarray | None
 
     @classmethod
-    def read(cls, trades: pl.DataFrame) -> _Rows:
-        scale = _points(trades)
-        strike, direction, bid, ask, mid = (_legs(trades, each) for each in ("strike", "direction", "bid", "ask", "mid"))
-        quoted = (bid >= 0) & (ask >= bid)
+    def read(cls, trades: pl.DataFrame, words: pl.DataFrame) -> _Rows:
+        multiplier = _floats(trades["multiplier"])
+        scale = _points(trades, words["unit"].to_numpy(), multiplier)
+        strike, direction, bid, ask, mid = (
+            _legs(trades, each) for each in ("strike", "direction", "bid", "ask", "mid")
+        )
+        with np.errstate(invalid="ignore"):
+            quoted = (bid >= 0) & (ask >= bid)
         there = MARKET_VOLATILITY in trades.columns
         return cls(
-            right=np.stack([_right(trades[f"type{i}"]) for i in _LEGS], axis=1),
+            right=np.stack([words[f"right{i}"].to_numpy() for i in _LEGS], axis=1),
             strike=strike,
             # A leg without direction and strike is none; with one of the two it is a leg that nobody can price.
             ratio=np.where(np.isnan(direction) & np.isnan(strike), 0.0, direction),
@@ -152,7 +185,7 @@ class _Rows:
             paid=_floats(trades["premium"]) * scale,
             profit=_floats(trades["profit"]) * scale,
             price=_floats(trades["price"]),
-            multiplier=_floats(trades["multiplier"]),
+            multiplier=multiplier,
             expected_move=_floats(trades["expected_move"]),
             market_volatility=_floats(trades[MARKET_VOLATILITY]) if there else None,
         )
@@ -164,16 +197,14 @@ class _Rows:
         return np.where(total > 0, total, np.nan)
 
 
-def _points(trades: pl.DataFrame) -> np.ndarray:
+def _points(trades: pl.DataFrame, unit: np.ndarray, multiplier: np.ndarray) -> np.ndarray:
     """What brings the money of each row to points."""
-    units = trades["unit"]
-    in_points = (units == "points").fill_null(value=False).to_numpy()
-    odd = units.filter(~(units.is_in(["points", "usd"]).fill_null(value=False))) if not in_points.all() else ()
-    if len(odd):
+    if np.isnan(unit).any():
+        odd = trades["unit"].filter(np.isnan(unit))
         raise BadInput(
             f"The money of a trade is in points or usd; {len(odd)} rows said `{odd[0]}`. Import them with their unit."
         )
-    return np.where(in_points, 1.0, 1.0 / _floats(trades["multiplier"]))
+    return np.where(unit == 0, 1.0, 1.0 / multiplier)
 
 
 def _floats(column: pl.Series) -> np.ndarray:
@@ -182,11 +213,6 @@ def _floats(column: pl.Series) -> np.ndarray:
 
 def _legs(trades: pl.DataFrame, name: str) -> np.ndarray:
     return np.stack([_floats(trades[f"{name}{i}"]) for i in _LEGS], axis=1)
-
-
-def _right(words: pl.Series) -> np.ndarray:
-    call, put = ((words == word).fill_null(value=False).to_numpy() for word in ("CALL", "PUT"))
-    return np.where(call, 1.0, np.where(put, -1.0, np.nan))
 
 
 def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.ndarray]:
@@ -227,11 +253,6 @@ def _odds(found: PriceOdds, years: np.ndarray, price: np.ndarray) -> dict[str, n
             "price_probability": found.probability,
             "logit_price": np.clip(np.log(found.probability / (1.0 - found.probability)), -most, most),
         }
-
-
-def _place(basis: np.ndarray) -> pl.Series:
-    place = pl.Series("", basis.astype(np.int64) - (NOTHING + 1))
-    return place.set(place < 0, None) if (basis == NOTHING).any() else place
 
 
 def _series(numbers: Mapping[str, np.ndarray]) -> dict[str, pl.Series]:
