@@ -35,5 +35,6 @@ def offer(quantity: int = 1, age_seconds: float = 5.0, **changes: Any) -> Offer:
         contracts=CONTRACTS,
         features={"a": 1.0, "b": 2.0},
         last_moment=END,
+        market_age_seconds=age_seconds,
     )
     return replace(made, **changes)

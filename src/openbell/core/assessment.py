@@ -89,6 +89,10 @@ class PriceOdds:
         return probability * self.win_usd + (1.0 - probability) * self.loss_usd
 
 
+#: A price that says nothing.
+NO_ODDS = PriceOdds()
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """What a trained model says of one trade; see `Assessment` for the names.
@@ -110,7 +114,9 @@ class Offer:
     """A proposed trade with everything that is known of its odds: what the gate's desk decides on.
 
     `word` is None where no model speaks, and `silent` says why. `contracts` names each leg with its signed number per
-    unit. `notes` are sentences on what was resolved or left out.
+    unit. `market_age_seconds` is what the market has moved on since it was seen: it stands still while the exchange is
+    closed; None without a market. `last_moment` is the end of the first leg. `notes` are sentences on what was resolved
+    or left out.
     """
 
     asked: Asked
@@ -124,6 +130,7 @@ class Offer:
     silent: str | None = None
     notes: tuple[str, ...] = ()
     last_moment: dt.datetime | None = None
+    market_age_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

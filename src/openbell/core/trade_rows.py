@@ -23,7 +23,8 @@ _LEGS = range(1, 5)
 
 #: The 56 columns of Annex E. `timestamp` is UTC; `date` and `time` ("HH:MM") are the exchange's. `direction` is the
 #: signed number of units of the leg from the trader's side (+1 long, -2 two short); `type` is CALL or PUT. Money
-#: (`premium`, `risk`, `reward`, `profit`) is in the row's `unit`. A missing profit is null, and so is its `win`.
+#: (`premium`, `risk`, `reward`, `profit`) is in the row's `unit`. `premium` is what the structure costs, or, where it
+#: can only owe at expiry, what it brings. A missing profit is null, and so is its `win`.
 SHEET: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
         "date": pl.Date, "time": pl.String, "timestamp": _MOMENT, "symbol": pl.String, "strategy": pl.String,

@@ -198,6 +198,15 @@ def profiles(right: np.ndarray, strike: np.ndarray, ratio: np.ndarray, premium: 
     return Profiles(np.where(up, np.inf, high), np.where(down, np.inf, -low) + 0.0, up, down)
 
 
+def owing(right: np.ndarray, strike: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """(p,) whether expiry can only cost: legs (p, L) whose payoff is nowhere above 0 and somewhere below it.
+
+    Such a structure is sold, and a premium quoted for it is a credit.
+    """
+    found = profiles(right, strike, ratio, np.zeros(len(ratio)))
+    return np.asarray((found.max_profit <= 0) & (found.max_loss > 0))
+
+
 def settlement_values(right: np.ndarray, strike: np.ndarray, ratio: np.ndarray, spot: np.ndarray) -> np.ndarray:
     """Payoff of many positions (p, L), each at its own settlement price `spot` (p,); (p,) points, padding as above."""
     from openbell.quant.payoffs_kernel import settle

@@ -22,7 +22,7 @@ import polars as pl
 from openbell.core.errors import BadInput, unknown
 from openbell.core.trade_rows import SHEET_STRATEGIES, SHEET_SYMBOLS, TRADES
 from openbell.quant.black import prices
-from openbell.quant.payoffs import profiles, settlement_values
+from openbell.quant.payoffs import owing, profiles, settlement_values
 
 #: Steps of five minutes from 09:30 to 16:00; a trade is proposed at the end of one of the steps 1 to 77.
 STEPS = 78
@@ -136,7 +136,7 @@ def made_up_trades(
     Returns
     -------
     polars.DataFrame
-        By moment, symbol and strategy. `premium` is what the bid and ask make it, `profit` is ``payoff - premium``:
+        By moment, symbol and strategy. `premium` is what bids and asks make it, `profit` is ``payoff - paid``:
         both points per unit (`multiplier` 100), before commission. `expected_move` is one standard deviation of what
         is left to the close, points.
 
@@ -303,8 +303,9 @@ def _rows(symbol: str, strategy: str, at: _Moments, explained: float, rng: np.ra
     premium = np.nansum(legs.ratio * np.where(legs.ratio > 0, ask, bid), axis=1)
     worth = settlement_values(legs.right, strike, legs.ratio, at.close)
     bound = profiles(legs.right, strike, legs.ratio, premium)
+    quoted = np.where(owing(legs.right, strike, legs.ratio), -premium, premium)
     columns = {
-        "date": at.session, "minute": at.minute, "price": at.price, "premium": premium, "expired": worth,
+        "date": at.session, "minute": at.minute, "price": at.price, "premium": quoted, "expired": worth,
         "risk": bound.max_loss, "reward": bound.max_profit, "profit": worth - premium, "closing": at.close,
         "expected_move": at.move, **_levels(at, explained, rng),
     }  # fmt: skip

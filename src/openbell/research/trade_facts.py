@@ -15,7 +15,7 @@ import polars as pl
 
 from openbell.core.errors import BadInput, nearest
 from openbell.core.time import MOMENT, Sessions
-from openbell.quant.payoffs import profiles
+from openbell.quant.payoffs import owing, profiles
 from openbell.quant.price_odds import BASES, PriceOdds, price_odds
 from openbell.research.trade_clock import SESSION, clock
 
@@ -49,6 +49,7 @@ FACTS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
         **{f"iv{i}": pl.Float64 for i in _LEGS}, "atm_iv": pl.Float64,
         "fair_probability": pl.Float64, "price_probability": pl.Float64, "logit_price": pl.Float64,
         "profit_usd": pl.Float64, "risk_usd": pl.Float64, "reward_usd": pl.Float64, "win": pl.Boolean,
+        "win_usd": pl.Float64, "loss_usd": pl.Float64,
     }
 )  # fmt: skip
 _NEEDED = (
@@ -85,7 +86,8 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
         ``(max_loss + cost) / (max_loss + max_profit)``; null where that is no probability.
         logit_price : log odds of price_probability, held within `MOST_ODDS`.
         risk_usd, reward_usd : max_loss and costs, max_profit less costs, of one unit. profit_usd : of one unit, after
-        the opening commissions. win : profit_usd above 0. A missing profit is null in both, never a loss.
+        the opening commissions. win_usd, loss_usd : of one unit after costs, the mean of a win and of a loss under the
+        density of the price. win : profit_usd above 0. A missing profit is null in both, never a loss.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
         rows.right, rows.strike, rows.ratio, rows.paid, cost, rows.price, mid=rows.mid,
         expected_move=rows.expected_move, years=times.years, market_volatility=rows.market_volatility,
     )  # fmt: skip
-    numbers = {**_numbers(rows, cost, found), **_odds(found, times.years, rows.price)}
+    numbers = {**_numbers(rows, cost, found), **_odds(found, times.years, rows)}
     made = {
         **_series({**times.moments(), **numbers}),
         "session": words["session"],
@@ -176,13 +178,17 @@ class _Rows:
         with np.errstate(invalid="ignore"):
             quoted = (bid >= 0) & (ask >= bid)
         there = MARKET_VOLATILITY in trades.columns
+        right = np.stack([words[f"right{i}"].to_numpy() for i in _LEGS], axis=1)
+        # A leg without direction and strike is none; with one of the two it is a leg that nobody can price.
+        ratio = np.where(np.isnan(direction) & np.isnan(strike), 0.0, direction)
+        premium = _floats(trades["premium"]) * scale
         return cls(
-            right=np.stack([words[f"right{i}"].to_numpy() for i in _LEGS], axis=1),
+            right=right,
             strike=strike,
-            # A leg without direction and strike is none; with one of the two it is a leg that nobody can price.
-            ratio=np.where(np.isnan(direction) & np.isnan(strike), 0.0, direction),
+            ratio=ratio,
             mid=np.where(quoted, 0.5 * (bid + ask), mid),
-            paid=_floats(trades["premium"]) * scale,
+            # Sheets write what a structure that is sold brings as they write what one that is bought costs.
+            paid=np.where(owing(right, strike, ratio), -premium, premium),
             profit=_floats(trades["profit"]) * scale,
             price=_floats(trades["price"]),
             multiplier=multiplier,
@@ -240,17 +246,19 @@ def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.nd
         }
 
 
-def _odds(found: PriceOdds, years: np.ndarray, price: np.ndarray) -> dict[str, np.ndarray]:
+def _odds(found: PriceOdds, years: np.ndarray, rows: _Rows) -> dict[str, np.ndarray]:
     """What the price implies."""
     with np.errstate(invalid="ignore", divide="ignore"):
         root, most = np.sqrt(years), np.log(MOST_ODDS)
         return {
             "years": years,
             "deviation": found.deviation,
-            "implied_move": found.deviation * price,
+            "implied_move": found.deviation * rows.price,
             **{f"iv{i}": found.leg_deviation[:, i - 1] / root for i in _LEGS},
             "atm_iv": found.deviation / root,
             "price_probability": found.probability,
+            "win_usd": found.mean_win * rows.multiplier,
+            "loss_usd": found.mean_loss * rows.multiplier,
             "logit_price": np.clip(np.log(found.probability / (1.0 - found.probability)), -most, most),
         }
 

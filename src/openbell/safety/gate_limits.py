@@ -33,18 +33,19 @@ def gate_risk(decision: Decision, book: Book, market: Offer, *, max_gate_risk_pc
 
 @check(desks=("gate",))
 def gate_market_age(decision: Decision, book: Book, market: Offer, *, max_market_seconds: float = 300.0) -> Verdict:
-    """The market it is judged on was seen at most so many seconds before the question."""
+    """The market it is judged on was seen at most so many seconds of trading before the question."""
     name = "gate_market_age"
     quiet = _nothing(name, decision)
     if quiet is not None:
         return quiet
-    state = market.asked.market
-    if state is None:
+    state, age = market.asked.market, market.market_age_seconds
+    if state is None or age is None:
         return Verdict(name, Outcome.BLOCK, "There is no market to judge it on.")
-    age = (market.asked.at - state.observed_at).total_seconds()
     measured = {"value": age, "limit": max_market_seconds}
-    seen = f"The price of {state.symbol} from {state.source} is {age:,.0f} s old"
-    why = f"{seen}; the limit is {max_market_seconds:,.0f} s."
+    why = (
+        f"The market of {state.symbol} from {state.source} has moved on for {age:,.0f} s since it was seen; the limit "
+        f"is {max_market_seconds:,.0f} s."
+    )
     return Verdict(name, Outcome.BLOCK if age > max_market_seconds else Outcome.ALLOW, why, measured=measured)
 
 

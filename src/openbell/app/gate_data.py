@@ -1,0 +1,133 @@
+"""What the gate is trained on: proposed trades as they were known, with their facts, features and the market around."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from openbell.core.declare import Feature
+from openbell.core.errors import DataMissing
+from openbell.core.trade_rows import OUTCOME, TRADES
+from openbell.core.view import View
+from openbell.research.trade_facts import fact_counts
+from openbell.research.trade_features import market_columns, trade_features
+
+if TYPE_CHECKING:
+    from openbell.app.home import Home
+
+TABLE = "trades"
+#: What a row of `trades` made up by the house says of its source.
+MADE_UP = "made up"
+#: Columns of a row that a model is handed besides the features.
+KEPT = (
+    "session", "known_at", "outcome_known_at", "symbol", "strategy", "price_probability", "logit_price", "win",
+    "profit_usd", "risk_usd", "win_usd", "loss_usd", "ratio", "fair_probability",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Trades with a known outcome, ready to be learned from.
+
+    Attributes
+    ----------
+    rows : the columns `KEPT` and the features, by moment. features : their names. session, as_of : what was known
+        before its open. made_up : the word that stands beside every figure where rows were generated, else empty.
+    notes : what was left out, counted, in sentences.
+    """
+
+    rows: pl.DataFrame
+    features: tuple[str, ...]
+    session: dt.date
+    as_of: dt.datetime
+    made_up: str
+    notes: tuple[str, ...]
+
+
+def features_of(home: Home) -> dict[str, Feature]:
+    """The features of a proposed trade."""
+    return {name: each for name, each in home.catalogue.features.items() if each.reads == "trades"}
+
+
+def known_trades(view: View) -> pl.DataFrame:
+    """Trades proposed up to `as_of`, the latest version known of each; an outcome that was not known then is null.
+
+    Raises
+    ------
+    DataMissing
+        Where no trade is stored.
+    """
+    if not view.tables.exists(TABLE):
+        raise DataMissing(
+            "There are no trades yet. Import the day folders with `openbell data import trades FOLDER`, or start with "
+            "`openbell demo gate`."
+        )
+    rows = view.facts(TABLE).select(list(TRADES)).collect()
+    open_still = pl.col("outcome_known_at").is_null() | (pl.col("outcome_known_at") > view.as_of)
+    return rows.with_columns(
+        pl.when(open_still).then(None).otherwise(pl.col(name)).alias(name) for name in sorted(OUTCOME)
+    ).sort("known_at", "symbol", "strategy", maintain_order=True)
+
+
+def market_of(home: Home, view: View, symbols: list[str]) -> pl.DataFrame | None:
+    """The market of each symbol and session as of its open, from the stored daily bars; None without bars."""
+    if not view.tables.exists("bars"):
+        return None
+    index = home.settings.options.volatility_index
+    bars = view.bars("1d", symbols=[*symbols, index]).collect()
+    return market_columns(bars.filter(pl.col("symbol") != index), bars.filter(pl.col("symbol") == index))
+
+
+def prepared(home: Home, session: dt.date | None = None) -> Prepared:
+    """Every trade whose outcome was known before the open of `session`; by default the one after the last outcome."""
+    moment = _as_of(home, session)
+    view = View(home.tables, moment, home.sessions)
+    trades = known_trades(view)
+    whole = with_facts(home, trades, market_of(home, view, trades["symbol"].unique().sort().to_list()))
+    wanted = features_of(home)
+    features = trade_features(whole, wanted)
+    table = whole.select(KEPT).hstack(features)
+    usable = pl.col("win").is_not_null() & pl.col("price_probability").is_not_null() & pl.col("risk_usd").is_not_null()
+    rows = table.filter(usable)
+    return Prepared(
+        rows=rows,
+        features=tuple(features.columns),
+        session=home.sessions.dates[home.sessions.index(home.sessions.last_closed(moment)) + 1],
+        as_of=moment,
+        made_up="generated" if (trades["source"] == MADE_UP).any() else "",
+        notes=tuple(_notes(table, rows, fact_counts(whole))),
+    )
+
+
+def with_facts(home: Home, trades: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
+    """`trades` with the market around them and the facts of `research.trade_facts`."""
+    raise NotImplementedError
+
+
+def _as_of(home: Home, session: dt.date | None) -> dt.datetime:
+    """The moment before the open of `session`; by default of the session after the last stored outcome."""
+    if session is not None:
+        return home.as_of(session)
+    if not home.tables.exists(TABLE):
+        known_trades(View(home.tables, home.as_of(home.sessions.dates[-1]), home.sessions))
+    last = home.tables.scan(TABLE).select(pl.max("outcome_known_at")).collect().item()
+    if last is None:
+        raise DataMissing("No stored trade has an outcome yet, so there is nothing to learn from.")
+    return home.as_of(home.sessions.shift(home.sessions.last_closed(last), 1))
+
+
+def _notes(table: pl.DataFrame, rows: pl.DataFrame, counts: dict[str, int]) -> list[str]:
+    """What became of the rows, each left-out one with its reason (S1.20)."""
+    missing = table["win"].null_count()
+    priced = table.filter(pl.col("win").is_not_null())
+    odds = priced["price_probability"].null_count()
+    risk = priced.filter(pl.col("price_probability").is_not_null())["risk_usd"].null_count()
+    bases = ", ".join(f"{each.removeprefix('basis: ')} {n:,}" for each, n in counts.items() if each.startswith("basis"))
+    return [
+        f"{table.height:,} trades: {rows.height:,} are learned from; {missing:,} have no outcome (it is no loss), "
+        f"{odds:,} a price that says nothing of their odds, {risk:,} a loss without a bound.",
+        f"The odds of the price come from: {bases}.",
+    ]

@@ -1,0 +1,88 @@
+"""A proposed trade as a row of the table of trades: what the gate's models are trained on is what they are asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from openbell.core.assessment import Asked
+from openbell.core.ticket import Ticket
+from openbell.core.time import Sessions
+from openbell.core.trade_rows import SHEET_STRATEGIES, TRADES
+from openbell.core.types import Settlement
+from openbell.quant.payoffs import owing
+from openbell.quant.ticket_profile import legs_of
+
+#: Legs that a row holds.
+MOST_LEGS = 4
+_NEW_YORK = ZoneInfo("America/New_York")
+_SHEET = {word: name for name, word in SHEET_STRATEGIES.items()} | {"IRON BUTTERFLY": "Iron Condor"}
+
+
+def strategy_of(ticket: Ticket) -> str:
+    """The strategy as the models know it: an iron butterfly is an iron condor whose short strikes meet."""
+    return _SHEET.get(ticket.strategy, ticket.strategy.title())
+
+
+def fits_a_row(ticket: Ticket) -> bool:
+    """Whether the models can be asked: a price, one known expiry for all legs, and no more than four of them."""
+    return ticket.premium is not None and ticket.dated and len(ticket.expiries) == 1 and len(ticket.legs) <= MOST_LEGS
+
+
+def trade_rows(asked: Sequence[Asked], sessions: Sequence[dt.date]) -> pl.DataFrame:
+    """One row of `TRADES` for each question that `fits_a_row`, in their order.
+
+    `sessions` are those in which the questions are asked. Numbers are points per unit; everything that tells an outcome
+    is null.
+    """
+    rows = [_row(each, session) for each, session in zip(asked, sessions, strict=True)]
+    return pl.DataFrame(rows, schema=dict(TRADES), orient="row")
+
+
+def _quoted(ticket: Ticket) -> float | None:
+    """The premium as a row has it: what the structure costs or, where it can only owe, what it brings."""
+    if ticket.premium is None:
+        return None
+    legs = legs_of(ticket)
+    owes = owing(legs.right[None, :], legs.strike[None, :], legs.ratio[None, :])[0]
+    return -ticket.premium if owes else ticket.premium
+
+
+def _row(asked: Asked, session: dt.date) -> list[object]:
+    ticket, said, market = asked.ticket, asked.prophecy, asked.market
+    here = asked.at.astimezone(_NEW_YORK)
+    known: dict[str, object] = {
+        "date": session,
+        "time": f"{here:%H:%M}",
+        "timestamp": asked.at,
+        "symbol": ticket.underlying,
+        "strategy": strategy_of(ticket),
+        "price": market.price if market else None,
+        "premium": _quoted(ticket),
+        "predicted": said.predicted_close,
+        "target1": said.target1,
+        "target2": said.target2,
+        "short_term": said.short_term,
+        "long_term": said.long_term,
+        "expiry": ticket.expiries[0],
+        "unit": "points",
+        "multiplier": ticket.multiplier,
+        "known_at": asked.at,
+        "trade_description": ticket.comment,
+    }
+    for number, leg in enumerate(ticket.legs, start=1):
+        known |= {f"strike{number}": leg.strike, f"direction{number}": leg.ratio, f"type{number}": leg.right.value}
+    return [known.get(name) for name in TRADES]
+
+
+def last_moment(ticket: Ticket, calendar: Sessions) -> dt.datetime | None:
+    """When the first leg ends: at the close of its session, or its open where it settles AM; None without an expiry."""
+    if not ticket.dated:
+        return None
+    first = ticket.expiries[0]
+    if first not in calendar:
+        return None
+    return calendar.open(first) if ticket.settlement is Settlement.AM else calendar.close(first)
