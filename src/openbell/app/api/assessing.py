@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from openbell.app.api.metrics import Metrics
-from openbell.app.api.ports import Arms, Assessor, Cache
+from openbell.app.api.ports import Arms, Cache, Gates
 from openbell.core.assessment import Answer, Asked, Assessment
 from openbell.store.assignments import Assignment
 
@@ -30,10 +30,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """An assessment, whether it and its features came out of the cache, and the arm that answered."""
+    """An assessment, whether it and its features came out of the cache, who was asked, and which arm answered."""
 
     said: Assessment
     from_cache: bool
+    made_of: str
     assignment: Assignment | None = None
 
 
@@ -41,38 +42,40 @@ class Assessed:
 class CachedGate:
     """The gate behind its cache; to be called in a thread, since a shared cache is a call over the network.
 
-    `made_of` names models, thresholds, settings and code: other ones, other keys. Features are of the minute they are
+    Other models, thresholds, settings or code are other keys. Features are of the minute they are
     asked in, so the key holds the `feature_seconds` that the question falls into, and an answer is kept no longer.
     """
 
-    gate: Assessor
+    gates: Gates
     arms: Arms
     cache: Cache
     metrics: Metrics
-    made_of: str
     feature_seconds: float
     prediction_seconds: float
 
     def assess(self, questions: Sequence[Question]) -> list[Assessed]:
         """One answer for each question, in order; what is not in the cache is assessed in one call."""
+        gate, made_of = self.gates.current()
         arms = self._arms(questions)
         asked = [
             each.asked if arm is None else dataclasses.replace(each.asked, arm=arm.arm)
             for each, arm in zip(questions, arms, strict=True)
         ]
-        keys = [self.key(each) for each in asked]
+        keys = [self.key(each, made_of) for each in asked]
         found = [self._kept(key, each) for key, each in zip(keys, asked, strict=True)]
         missing = [place for place, said in enumerate(found) if said is None]
         fresh: dict[int, Assessment] = {}
         if missing:
             self.metrics.batch_size.observe(len(missing))
-            fresh = dict(zip(missing, self.gate.assess([asked[place] for place in missing]), strict=True))
+            fresh = dict(zip(missing, gate.assess([asked[place] for place in missing]), strict=True))
         for place, said in fresh.items():
             self._keep(keys[place], said)
         for said in found:
             self.metrics.looked("features", said is not None)
             self.metrics.looked("predictions", said is not None)
-        return [Assessed(said or fresh[place], said is not None, arms[place]) for place, said in enumerate(found)]
+        return [
+            Assessed(said or fresh[place], said is not None, made_of, arms[place]) for place, said in enumerate(found)
+        ]
 
     def _arms(self, questions: Sequence[Question]) -> list[Assignment | None]:
         """The arm of each question that names its trade."""
@@ -82,10 +85,10 @@ class CachedGate:
         assigned = self.arms.assigned(sorted(open_ids)) if open_ids else {}
         return [each.assignment or assigned.get(each.asked.trade_id or "") for each in questions]
 
-    def key(self, asked: Asked) -> str:
+    def key(self, asked: Asked, made_of: str) -> str:
         """The digest of the whole order, what was said beside it, the market it meets, the arm, and who answers."""
         part = 0 if self._seconds <= 0 else int(asked.at.timestamp() // self.feature_seconds)
-        told = orjson.dumps([asked.ticket, asked.prophecy, asked.market, asked.arm, self.made_of, part])
+        told = orjson.dumps([asked.ticket, asked.prophecy, asked.market, asked.arm, made_of, part])
         return f"prediction:{hashlib.sha256(told).hexdigest()}"
 
     @property

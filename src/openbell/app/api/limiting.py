@@ -31,6 +31,7 @@ class RateLimiter:
 
     url: str
     workers: int = 1
+    password: str | None = field(default=None, repr=False)
     fallbacks: int = field(default=0, init=False)
     _shared: MovingWindowRateLimiter | None = field(default=None, init=False)
     _own: MovingWindowRateLimiter = field(init=False)
@@ -38,7 +39,7 @@ class RateLimiter:
     def __post_init__(self) -> None:
         self._own = MovingWindowRateLimiter(MemoryStorage())
         if self.url.startswith(("redis://", "rediss://", "unix://")):
-            self._shared = MovingWindowRateLimiter(_redis(self.url))
+            self._shared = MovingWindowRateLimiter(_redis(self.url, self.password))
 
     @property
     def shared(self) -> bool:
@@ -82,8 +83,11 @@ class RateLimiter:
         )
 
 
-def _redis(url: str) -> Storage:
+def _redis(url: str, password: str | None) -> Storage:
     from limits.aio.storage import RedisStorage
 
     options: dict[str, Any] = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
-    return RedisStorage(f"async+{url}", implementation="redispy", **options)
+    if password is not None:
+        options["password"] = password
+    kind = "async+redis+" if url.startswith("unix://") else "async+"
+    return RedisStorage(f"{kind}{url}", implementation="redispy", **options)

@@ -57,6 +57,7 @@ class Metrics:
             "market_data_age_seconds", "Age of the market an answer stands on.", ["source"], buckets=_AGES, registry=own
         )
         self.no_market = Counter("market_data_missing_total", "Questions without a fresh market.", registry=own)
+        self.unread = Counter("log_figures_missing_total", "Metrics of the log that could not be read.", registry=own)
         self.batch_size = Histogram(
             "assessment_batch_size", "Questions assessed in one call.", buckets=(1, 2, 5, 10, 25, 50, 100), registry=own
         )

@@ -19,6 +19,33 @@ class Assessor(Protocol):
         ...
 
 
+class Gates(Protocol):
+    """Whichever gate answers now: a service that runs for days takes on what was trained meanwhile."""
+
+    def current(self) -> tuple[Assessor, str]:
+        """The gate, and what it is made of: models, thresholds, settings, code. `DataMissing` before it is loaded."""
+        ...
+
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        """Which models answer, in which versions."""
+        ...
+
+
+class FixedGate:
+    """One gate for ever."""
+
+    def __init__(self, gate: Assessor, made_of: str, models: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._current, self._models = (gate, made_of), models
+
+    def current(self) -> tuple[Assessor, str]:
+        """It."""
+        return self._current
+
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        """What it was told."""
+        return self._models
+
+
 class Markets(Protocol):
     """Where the market of a symbol comes from: `market.state_sources.Chain`."""
 
@@ -77,11 +104,3 @@ class NoArms:
     def standing(self, wanted: Assignment) -> Assignment:
         """What was wanted."""
         return wanted
-
-
-class Reader(Protocol):
-    """Text into orders: `dialects.reading.read`."""
-
-    def __call__(self, text: str, *, dialect: str, at: Any) -> Any:
-        """The orders in `text`."""
-        ...

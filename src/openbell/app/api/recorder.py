@@ -36,6 +36,11 @@ class Recorder:
         self._thread = threading.Thread(target=self._write, name="prediction-log", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Calls whose records wait to be written."""
+        return self._queue.qsize()
+
     async def kept(self, records: Sequence[Any]) -> list[Any]:
         """Come back when `records` are on disk, with what `append` said of each."""
         if self._closed:

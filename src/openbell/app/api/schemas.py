@@ -89,13 +89,21 @@ class ParseRequest(Asking):
 
 
 class OutcomeRequest(Asking):
-    """What became of a trade that was predicted."""
+    """What became of a trade that was predicted: named by `prediction_id`, or by the key's own `trade_id`."""
 
-    prediction_id: Name
+    prediction_id: Name | None = None
+    trade_id: Name | None = None
     profit: Annotated[Number, Field(description="USD of the whole order after costs.")]
     known_at: Annotated[
         dt.datetime | None, Field(description="When it was known, with its zone; now where left out.")
     ] = None
+
+
+class ListenRequest(Asking):
+    """The first message of a websocket that sent no key in its header."""
+
+    key: Annotated[str, Field(max_length=200)]
+    symbols: Annotated[list[Annotated[str, Field(max_length=12)]], Field(max_length=100)] = []
 
 
 def document(*models: type[BaseModel]) -> dict[str, Any]:
