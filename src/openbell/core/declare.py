@@ -14,6 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from openbell.core.errors import DeclarationError, unknown
+from openbell.core.trade_rows import OUTCOME
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,9 @@ class Feature(Declaration):
     """A causal Polars expression over the ordered rows of one symbol on the session grid, or over one chain.
 
     `reads` says of what: ``bars``, ``fundamentals``, ``days`` (bars with the features of chains, the benchmark and the
-    volatility index beside them), or a table of one chain: ``contracts``, ``expiries``, ``strikes``. `lookback` counts
-    the rows it needs, itself included; None derives it from the expression.
+    volatility index beside them), a table of one chain: ``contracts``, ``expiries``, ``strikes``, or ``trades`` (one row
+    of a proposed trade, as it was known then). `lookback` counts the rows it needs, itself included; None derives it
+    from the expression.
     """
 
     expression: pl.Expr
@@ -183,6 +185,10 @@ STAGE_TWO_OUTPUTS = frozenset(
         "long_call", "center_strike", "near_dte", "far_dte", "put_strike", "call_strike", "strike",
     }
 )  # fmt: skip
+
+
+#: What only the outcome of a proposed trade tells, beside the columns of `core.trade_rows.OUTCOME`.
+_OUTCOME_NAMES = frozenset({"profit_usd", "predicted_vs_closing"})
 
 
 def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -412,10 +418,23 @@ def declared_in(module: Any, kind: type[Declaration]) -> list[Declaration]:
     ]
 
 
+def _check_outcome(thing: Feature) -> None:
+    """Refuse a feature of trades that looks at how they ended, by what it reads or by its name."""
+    if thing.reads != "trades":
+        return
+    told = sorted((OUTCOME | _OUTCOME_NAMES) & {thing.name, *thing.expression.meta.root_names()})
+    if told:
+        raise DeclarationError(
+            f"The feature `{thing.name}` ({thing.module}) uses `{told[0]}`, which is known only when the trade has "
+            "ended. A feature reads what was known when the trade was proposed: remove it."
+        )
+
+
 def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
     """Declarations of `kind` in `modules` by name; a name used twice is refused with both places.
 
-    A feature named as an output of the options desk's second stage is refused: it would be known only afterwards.
+    A feature named as an output of the options desk's second stage is refused, and so is one of proposed trades that
+    uses their outcome: it would be known only afterwards.
     """
     things: dict[str, Declaration] = {}
     for module in modules:
@@ -430,6 +449,8 @@ def collect(modules: Iterable[Any], kind: type[Declaration]) -> dict[str, Any]:
                     f"The feature `{thing.name}` ({thing.module}) is named as an output of stage 2, which is made "
                     "after the model has chosen. Stage 1 must not see it: remove or rename it."
                 )
+            if isinstance(thing, Feature):
+                _check_outcome(thing)
             things[thing.name] = thing
     return things
 

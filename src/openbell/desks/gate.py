@@ -14,7 +14,7 @@ from openbell.core.types import Book, Decision
     name="gate",
     label="trade_win",
     candidates=("hierarchy", "simple", "no_pooling", "fallback"),
-    families=("trade_prices", "trade_predictions", "trade_times"),
+    families=("trade_prices", "trade_predictions", "trade_times", "trade_market"),
     rebalance_sessions=1,
 )
 def decide(

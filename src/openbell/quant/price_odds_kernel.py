@@ -446,7 +446,8 @@ def fill_price_odds(
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _at_the_forward(nodes: np.ndarray, deviations: np.ndarray, n: int) -> float:
-    return float(np.interp(0.0, nodes[:n], deviations[:n]))
+    value: float = np.interp(0.0, nodes[:n], deviations[:n])
+    return value
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -44,7 +44,7 @@ ROW_TESTS = frozenset(
 )
 ROLLING = frozenset({"Mean", "Sum", "Std", "Var", "Min", "Max", "Skew", "Kurtosis", "Quantile", "Rank", "CorrCov"})
 EXPONENTIAL = frozenset({"EwmMean", "EwmStd", "EwmVar"})
-TEMPORAL = frozenset({"TotalDays"})
+TEMPORAL = frozenset({"TotalDays", "TotalMicroseconds", "WeekDay"})
 
 #: What looks at rows to come, or at all rows at once: a leak.
 LEAKS: Mapping[str, str] = {
@@ -315,6 +315,11 @@ def feature_reach(feature: Feature) -> Reach:
         raise LeakFound(
             f"The feature `{feature.name}` ({feature.module}): a negative shift of "
             f"{', '.join(str(rows) for rows in found.negative_shifts)} rows reads rows to come. Only labels may."
+        )
+    if feature.reads == "trades" and found != Reach(1):
+        raise LeakFound(
+            f"The feature `{feature.name}` ({feature.module}): a feature of proposed trades reads its own row alone, for "
+            f"the rows beside it are other trades; it reaches {found.back} back."
         )
     return found
 

@@ -191,7 +191,8 @@ def possible_features(
         if each.reads not in _READS:
             raise DeclarationError(f"The feature `{each.name}` reads `{each.reads}`. {nearest(each.reads, _READS)}")
         feature_reach(each)
-        reason = OF_CHAINS if each.reads in _OF_CHAINS else _reason(each, lacking, columns)
+        reason = OF_TRADES if each.reads == "trades" else OF_CHAINS if each.reads in _OF_CHAINS else None
+        reason = reason or _reason(each, lacking, columns)
         if reason is None:
             possible.append(each)
         else:
@@ -200,9 +201,10 @@ def possible_features(
 
 
 _OF_CHAINS = (*CHAIN_READS, DAYS)
-_READS = ("bars", "fundamentals", *_OF_CHAINS)
+_READS = ("bars", "fundamentals", "trades", *_OF_CHAINS)
 #: Why a feature of options is not among those of bars.
 OF_CHAINS = "it reads option chains or what stands beside an underlying: `openbell options features` computes it."
+OF_TRADES = "it reads proposed option trades, not bars: the gate computes it (`openbell train gate`, `openbell odds`)."
 
 
 def _reason(feature: Feature, lacking: Mapping[str, str], columns: Sequence[str]) -> str | None:

@@ -275,15 +275,15 @@ def _half_spread(mid: np.ndarray, increment: float) -> np.ndarray:
 
 def _levels(at: _Moments, explained: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """What the sheets say beside a trade: noise, but for the share of the remaining shock that is explained."""
-    noise = rng.standard_normal((6, len(at.price)))
+    noise = rng.standard_normal((8, len(at.price)))
     signal = np.sqrt(explained) * at.shock + np.sqrt(1.0 - explained) * noise[0]
     known = np.where(at.with_delta, 1.0, np.nan)
     return {
         "predicted": at.price + 0.5 * at.move * noise[1],
         "target1": at.price + at.move * (0.6 + 0.1 * noise[2]),
         "target2": at.price - at.move * (0.6 + 0.1 * noise[2]),
-        "low": at.price - at.move,
-        "high": at.price + at.move,
+        "low": at.price - at.move * (1.0 + 0.1 * noise[6]),
+        "high": at.price + at.move * (1.0 + 0.1 * noise[7]),
         "short_term": known * (at.price + at.move * signal),
         "long_term": known * (at.price + at.move * (0.6 * signal + 0.8 * noise[3])),
         "call_delta": known * (0.5 + 0.1 * np.tanh(noise[4])),

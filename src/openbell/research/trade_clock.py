@@ -33,7 +33,8 @@ class Clock:
         """The moments in microseconds since 1970 as floats, which hold them exactly; NaN where there is none."""
         found = {name: getattr(self, name) for name in ("open_at", "close_at", "expires_at")}
         return {
-            name: np.where(np.isnat(each), np.nan, each.astype(np.int64).astype(np.float64)) for name, each in found.items()
+            name: np.where(np.isnat(each), np.nan, each.astype(np.int64).astype(np.float64))
+            for name, each in found.items()
         }
 
 

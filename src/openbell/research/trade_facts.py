@@ -27,6 +27,8 @@ MARKET_VOLATILITY = "market_volatility"
 
 _LEGS = range(1, 5)
 _BASES = np.array(BASES, dtype=object)
+#: Strikes whose squared distance from their mean, in implied moves, is under this are one strike.
+_SAME = 1e-12
 
 
 def _place(column: str, words: tuple[str, str], values: tuple[float, float]) -> pl.Expr:
@@ -49,9 +51,11 @@ FACTS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
         **{f"iv{i}": pl.Float64 for i in _LEGS}, "atm_iv": pl.Float64,
         "fair_probability": pl.Float64, "price_probability": pl.Float64, "logit_price": pl.Float64,
         "profit_usd": pl.Float64, "risk_usd": pl.Float64, "reward_usd": pl.Float64, "win": pl.Boolean,
-        "win_usd": pl.Float64, "loss_usd": pl.Float64,
+        "win_usd": pl.Float64, "loss_usd": pl.Float64, "ratio": pl.Float64, "smile_slope": pl.Float64,
     }
 )  # fmt: skip
+#: Those of them that tell the outcome.
+OUTCOME_FACTS = frozenset({"profit_usd", "win"})
 _NEEDED = (
     "known_at", "expiry", "price", "premium", "profit", "expected_move", "unit", "multiplier",
     *(f"{name}{i}" for i in _LEGS for name in ("strike", "direction", "type", "bid", "ask", "mid")),
@@ -84,7 +88,9 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
         iv1 … iv4 : of the legs, from their mids, per year of trading time; atm_iv : the deviation likewise.
         fair_probability : of a win at which a bet of max_loss and costs against max_profit less costs is fair,
         ``(max_loss + cost) / (max_loss + max_profit)``; null where that is no probability.
-        logit_price : log odds of price_probability, held within `MOST_ODDS`.
+        logit_price : log odds of price_probability, held within `MOST_ODDS`. ratio : max_profit over max_loss, null
+        where nothing can be lost. smile_slope : of the legs' volatilities in their strikes, by least squares, per
+        implied move; null with fewer than two strikes.
         risk_usd, reward_usd : max_loss and costs, max_profit less costs, of one unit. profit_usd : of one unit, after
         the opening commissions. win_usd, loss_usd : of one unit after costs, the mean of a win and of a loss under the
         density of the price. win : profit_usd above 0. A missing profit is null in both, never a loss.
@@ -240,6 +246,7 @@ def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.nd
             "wins_between": found.wins_between,
             "fair_probability": np.where((fair > 0) & (fair < 1), fair, np.nan),
             "profit_usd": profit,
+            "ratio": np.where(loss > 0, gain / loss, np.nan),
             "risk_usd": (loss + cost) * rows.multiplier,
             "reward_usd": (gain - cost) * rows.multiplier,
             "win": np.where(np.isnan(profit), np.nan, profit > 0),
@@ -250,17 +257,31 @@ def _odds(found: PriceOdds, years: np.ndarray, rows: _Rows) -> dict[str, np.ndar
     """What the price implies."""
     with np.errstate(invalid="ignore", divide="ignore"):
         root, most = np.sqrt(years), np.log(MOST_ODDS)
+        move, iv = found.deviation * rows.price, found.leg_deviation / root[:, None]
         return {
             "years": years,
             "deviation": found.deviation,
-            "implied_move": found.deviation * rows.price,
-            **{f"iv{i}": found.leg_deviation[:, i - 1] / root for i in _LEGS},
+            "implied_move": move,
+            "smile_slope": _slope(rows.strike / move[:, None], iv),
+            **{f"iv{i}": iv[:, i - 1] for i in _LEGS},
             "atm_iv": found.deviation / root,
             "price_probability": found.probability,
             "win_usd": found.mean_win * rows.multiplier,
             "loss_usd": found.mean_loss * rows.multiplier,
             "logit_price": np.clip(np.log(found.probability / (1.0 - found.probability)), -most, most),
         }
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Least-squares slope of `y` in `x` over the columns where both are numbers (n,); NaN where `x` does not vary."""
+    there = np.isfinite(x) & np.isfinite(y)
+    count = np.maximum(there.sum(axis=1, keepdims=True), 1)
+    x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
+    from_mean = np.where(there, x - x.sum(axis=1, keepdims=True) / count, 0.0)
+    squares = (from_mean**2).sum(axis=1)
+    return np.asarray(
+        np.where(squares > _SAME, (from_mean * y).sum(axis=1) / np.where(squares > 0, squares, 1.0), np.nan)
+    )
 
 
 def _series(numbers: Mapping[str, np.ndarray]) -> dict[str, pl.Series]:
