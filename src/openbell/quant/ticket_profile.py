@@ -17,7 +17,8 @@ from types import MappingProxyType
 import numpy as np
 
 from openbell.core.errors import BadInput, unknown
-from openbell.core.ticket import STRATEGIES, Status, Ticket, TicketLeg
+from openbell.core.ladders import BOUGHT, ladder, right_of, rungs
+from openbell.core.ticket import STRATEGIES, Status, Ticket
 from openbell.core.types import Right, Side
 from openbell.quant.legs import CALL, PUT, Legs
 from openbell.quant.payoffs import Profile, profile
@@ -31,20 +32,6 @@ _SIDES: Mapping[str, tuple[Side, Status]] = MappingProxyType(
         "SELL": (Side.SELL, Status.ORDER),
         "BOT": (Side.BUY, Status.FILLED),
         "SOLD": (Side.SELL, Status.FILLED),
-    }
-)
-#: What a buyer holds at each strike from the lowest up; None stands for the order's own option type.
-_BOUGHT: Mapping[str, tuple[tuple[int, Right | None], ...]] = MappingProxyType(
-    {
-        "SINGLE": ((1, None),),
-        "VERTICAL": ((1, None), (-1, None)),
-        "BUTTERFLY": ((1, None), (-2, None), (1, None)),
-        "CONDOR": ((1, None), (-1, None), (-1, None), (1, None)),
-        "IRON CONDOR": ((-1, Right.PUT), (1, Right.PUT), (1, Right.CALL), (-1, Right.CALL)),
-        "IRON BUTTERFLY": ((-1, Right.PUT), (1, Right.PUT), (1, Right.CALL), (-1, Right.CALL)),
-        "SONAR": ((-1, Right.PUT), (1, Right.PUT), (1, Right.CALL), (-1, Right.CALL)),
-        "STRADDLE": ((1, Right.PUT), (1, Right.CALL)),
-        "STRANGLE": ((1, Right.PUT), (1, Right.CALL)),
     }
 )
 
@@ -186,15 +173,8 @@ def instruction(
         )
     price, levels = _price(premium), _strikes(called, strikes)
     _check_size(quantity, levels)
-    right, flags = _right(called, option_type, levels)
-    pattern = _BOUGHT[called]
-    if called == "VERTICAL" and right is Right.PUT:
-        pattern = pattern[::-1]
-    way = 1 if side is Side.BUY else -1
-    legs = tuple(
-        TicketLeg(way * ratio, own or right, strike, expiry)
-        for (ratio, own), strike in zip(pattern, levels, strict=True)
-    )
+    right, flags = right_of(called, levels, option_type)
+    legs, way = ladder(called, levels, right, side, expiry), 1 if side is Side.BUY else -1
     ticket = Ticket(
         _symbol(symbol), side, quantity, called, legs, way * price, multiplier, status=status, flags=flags
     )  # fmt: skip
@@ -206,13 +186,13 @@ def strategy_named(word: str) -> str:
     plain = re.sub(r"[\s_-]+", "", str(word)).upper()
     for name in STRATEGIES:
         if name.replace(" ", "") == plain:
-            if name in _BOUGHT:
+            if name in BOUGHT:
                 return name
             raise BadInput(
                 f"Strikes and a premium do not settle the legs of a {name.lower()}. Write the order as text, with the "
                 "expiry of each leg."
             )
-    raise unknown("strategy", str(word), [name.title() for name in _BOUGHT])
+    raise unknown("strategy", str(word), [name.title() for name in BOUGHT])
 
 
 def side_of(action: str) -> tuple[Side, Status]:
@@ -272,45 +252,4 @@ def _strikes(called: str, strikes: Sequence[float]) -> list[float]:
     bad = [each for each in given if not _number(each) or not each > 0]
     if bad:
         raise BadInput(f"Each strike must be a number above 0; among them was {_shown(bad[0])}.")
-    levels = sorted(float(each) for each in given)
-    if called == "IRON BUTTERFLY" and len(levels) == 3:
-        levels.insert(1, levels[1])
-    if called == "STRADDLE" and len(levels) == 1:
-        levels *= 2
-    if len(levels) != len(_BOUGHT[called]):
-        wanted = {"IRON BUTTERFLY": "3 strikes", "STRADDLE": "1 strike"}.get(called) or (
-            f"{len(_BOUGHT[called])} strike{'s' if len(_BOUGHT[called]) > 1 else ''}"
-        )
-        shown = f": {', '.join(f'{each:g}' for each in given)}" if given else ""
-        raise BadInput(
-            f"A{'n' if called[0] == 'I' else ''} {called.lower()} has {wanted}; {len(given)} were given{shown}."
-        )
-    return levels
-
-
-def _right(called: str, option_type: str | None, levels: Sequence[float]) -> tuple[Right, tuple[str, ...]]:
-    """The right of the legs that have no own, and what was assumed."""
-    word = "" if option_type is None else str(option_type).strip().upper()
-    both = all(own is not None for _, own in _BOUGHT[called])
-    if word in ("CALL/PUT", "PUT/CALL") or (both and not word):
-        if not both:
-            raise BadInput(f"A {called.lower()} is all calls or all puts; `option_type` was {option_type!r}.")
-        return Right.CALL, ()
-    if word and word not in {each.value for each in Right}:
-        raise unknown("option type", str(option_type), [each.value for each in Right])
-    if both:
-        raise BadInput(
-            f"A{'n' if called[0] == 'I' else ''} {called.lower()} has puts and calls; `option_type` was "
-            f"{option_type!r}. Leave it out."
-        )
-    if word:
-        return Right(word), ()
-    if called not in ("BUTTERFLY", "CONDOR"):
-        raise BadInput(f"A {called.lower()} needs `option_type`: CALL or PUT.")
-    same = math.isclose(levels[1] - levels[0], levels[-1] - levels[-2])
-    told = (
-        "puts pay the same"
-        if same
-        else "with unequal wings puts would pay otherwise; name `option_type` if they are meant"
-    )
-    return Right.CALL, (f"No option type was given, so it was read as calls; {told}.",)
+    return rungs(called, [float(each) for each in given])
