@@ -159,7 +159,9 @@ def _text(found: Sequence[Recommendation], at: dt.datetime, moment: dt.datetime 
     for each in sorted(found, key=lambda each: (each.symbol, each.strategy, -each.score)):
         strategies = rows.setdefault(each.symbol, {})
         if each.strategy in strategies:
-            continue  # of several on one symbol the one with the best score speaks, as the companion's own file has it
+            # The file has one place for a strategy on a symbol: the best score speaks, the others are counted.
+            strategies[each.strategy]["others"] = strategies[each.strategy].get("others", 0) + 1
+            continue
         strategies[each.strategy] = {
             **each.beside,
             "score": each.score,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from openbell.app.api import answers
 from openbell.app.api.assessing import Assessed, CachedGate, Question
 from openbell.app.api.batching import Batcher
@@ -28,6 +30,9 @@ from openbell.core.time import Sessions
 from openbell.quant.ticket_profile import RiskReward
 from openbell.store.api_keys import ApiKey
 from openbell.store.prediction_rows import Kept, Prediction
+
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ class Service:
         except OpenbellError:
             raise
         except Exception as failure:
+            _log.error("model failed", exc_info=failure)
             raise Problem(
                 503, f"The model failed ({type(failure).__name__}), so nothing was decided: treat it as a refusal."
             ) from failure
