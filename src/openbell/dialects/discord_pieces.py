@@ -287,7 +287,7 @@ def _take(pieces: Pieces, head: list[Any]) -> None:
         elif kind == "structure":
             _structure(pieces, token.lower(), token.start_pos)
         elif kind == "sign":
-            _sign(pieces, token.lower()[0] == "c")
+            _sign(pieces, token.lower()[0] == "c", token.start_pos)
         elif kind == "times":
             pieces.sizes.append(_whole(token))
 
@@ -312,7 +312,7 @@ def _structure(pieces: Pieces, word: str, position: int) -> None:
     if word in _SHORT:
         right, credit = _SHORT[word]
         _set_right(pieces, right)
-        _sign(pieces, credit)
+        _sign(pieces, credit, position)
         word = "vertical"
     if word == "spread" and pieces.structure is not None:
         return  # ``butterfly spread``
@@ -321,9 +321,9 @@ def _structure(pieces: Pieces, word: str, position: int) -> None:
     pieces.structure = word
 
 
-def _sign(pieces: Pieces, credit: bool) -> None:
+def _sign(pieces: Pieces, credit: bool, position: int) -> None:
     if pieces.credit not in (None, credit):
-        raise BadInput("The alert says credit and debit; which is it?")
+        raise Misplaced(position, "The alert says credit and debit; which is it?")
     pieces.credit = credit
 
 

@@ -93,11 +93,8 @@ def _legs(tree: Any) -> tuple[tuple[Right, float], ...]:
 
 
 def _ticket(tokens: dict[str, Any], legs: tuple[tuple[Right, float], ...], at: dt.datetime | None) -> Ticket:
-    missing = [
-        what
-        for name, what in (("VERB", "whether they are bought or sold"), ("SYMBOL", "on what"))
-        if name not in tokens
-    ]
+    wanted = {"VERB": "whether they are bought or sold", "SYMBOL": "on what"}
+    missing = [what for name, what in wanted.items() if name not in tokens]
     if missing:
         raise BadInput(
             f"The text names legs, but not {' nor '.join(missing)}. Write it as `BUY 1 SPX C5805/C5855/C5905`."
@@ -112,7 +109,8 @@ def _ticket(tokens: dict[str, Any], legs: tuple[tuple[Right, float], ...], at: d
     if price is not None and not price > 0:
         raise BadInput(f"The price must be above 0, as the verb says whether it is paid; was {price:g}.")
     expiry = _day(tokens.get("DAY"))
-    rights, symbol = {right for right, _ in legs}, tokens["SYMBOL"].upper().lstrip("$")
+    strikes, kinds = [strike for _, strike in legs], {right for right, _ in legs}
+    symbol = tokens["SYMBOL"].upper().lstrip("$")
     flags = [] if "SIZE" in tokens else ["No number of units is written; read as 1."]
     if expiry is None:
         expiry, told = undated(symbol, at)
@@ -120,7 +118,7 @@ def _ticket(tokens: dict[str, Any], legs: tuple[tuple[Right, float], ...], at: d
     flags += [] if price is not None else ["No price is written."]
     return Ticket(
         symbol, side, quantity, strategy,
-        ladder(strategy, [strike for _, strike in legs], next(iter(rights)) if len(rights) == 1 else None, side, expiry),
+        ladder(strategy, strikes, kinds.pop() if len(kinds) == 1 else None, side, expiry),
         None if price is None else price if side is Side.BUY else -price,
         status=Status.FILLED if word in ("BOT", "SOLD") else Status.ORDER, flags=tuple(flags),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -22,6 +22,15 @@ _READERS: Mapping[str, alert.Reader] = MappingProxyType(
         "occ": occ_orders.read,
         "legs": leg_notation.read,
         "alert": alert.read,
+    }
+)
+_WRITERS: Mapping[str, Callable[[Ticket], str]] = MappingProxyType(
+    {
+        "tos": thinkorswim.written,
+        "discord": discord.written,
+        "occ": occ_orders.written,
+        "legs": leg_notation.written,
+        "json": json_form.written,
     }
 )
 #: What `read` takes as the name of a dialect.
@@ -59,6 +68,14 @@ def read(text: str, *, dialect: str = "auto", at: dt.datetime | None = None) -> 
         "There is no order in this text. One looks like `BUY +1 BUTTERFLY SPX 100 27 MAR 26 6455/6405/6355 PUT @14.25`."
     )
     return replace(found, refusals=(Refusal(shortened(text), 0, why),), dialect=found.dialect or name)
+
+
+def written(ticket: Ticket, dialect: str) -> str:
+    """`ticket` as text of `dialect`, which reads as the same ticket; what a dialect cannot say is refused."""
+    name = _SYNONYMS.get(dialect.lower(), dialect.lower())
+    if name not in _WRITERS:
+        raise unknown("dialect of single orders", dialect, _WRITERS)
+    return _WRITERS[name](ticket)
 
 
 def _json(text: str, at: dt.datetime | None) -> Reading:
