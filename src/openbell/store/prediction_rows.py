@@ -247,6 +247,6 @@ def _text(name: str, write: Callable[[], str]) -> str:
         raise BadInput(
             f"The {name} of a prediction cannot be recorded: {failure}. Numbers are finite, or null where missing."
         ) from None
-    if _NULL.search(text):
+    if "\\u0000" in text and _NULL.search(text):
         raise BadInput(f"The {name} of a prediction hold a null character, which no database keeps. Leave it out.")
     return text
