@@ -23,7 +23,7 @@ RULES: Mapping[str, str] = MappingProxyType(
     {
         "blank": "The row is blank.",
         "header": "The row repeats the header.",
-        "summary": "The row sums others up: Total, Expired, Failed, a strategy or nothing stands for its symbol and time.",
+        "summary": "It sums rows up: Total, Expired, Failed, a strategy or nothing stands for its symbol and time.",
         "too_many_cells": "The row has more cells than the header, so that nobody knows which is which.",
         "no_symbol": "The row names no symbol.",
         "unknown_strategy": "The row's Name is none of Butterfly, Iron Condor, Vertical, Sonar.",

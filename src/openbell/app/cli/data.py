@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openbell.app.cli.chains import check_chain, import_chain
+from openbell.app.cli.trades import import_trades
 from openbell.app.cli.words import (
     HomeOption,
     JsonOption,
@@ -230,6 +231,7 @@ def mount(app: typer.Typer) -> None:
     imports.command("sectors")(import_sectors)
     imports.command("fundamentals")(import_fundamentals)
     imports.command("chain")(import_chain)
+    imports.command("trades")(import_trades)
     group.add_typer(imports, name="import")
     fetches = typer.Typer(no_args_is_help=True, help="Fetch new bars from a source on the network.")
     fetches.command("yahoo")(fetch)

@@ -12,7 +12,7 @@ from openbell.app.cli.words import HomeOption, JsonOption, SetOption, SettingsOp
 if TYPE_CHECKING:
     from openbell.market.delta_coverage import DeltaCoverage
 
-BAR = 20
+BAR = 10
 
 
 def coverage(
@@ -47,8 +47,9 @@ def _tell_coverage(found: DeltaCoverage) -> None:
     print(f"The target of {TARGET:.0%} of the period is {'reached' if found.reached else 'not reached'}.")
     bar = pl.col("short_term_share").fill_null(0.0).mul(BAR).round().cast(pl.Int64)
     drawn = pl.lit("█").repeat_by(bar).list.join("").alias("short term")
-    print_table(found.months.with_columns(drawn), "By month", digits=3)
-    print_table(found.by_symbol, "By symbol, in the period", digits=3)
+    shown = ("month", "trades", "in_period", "short_term", "short_term_share", "long_term", "long_term_share")
+    print_table(found.months.select(*shown, drawn), "By month", digits=2)
+    print_table(found.by_symbol, "By symbol, in the period", digits=2)
     _tell_gaps(found)
 
 
@@ -58,7 +59,7 @@ def _tell_gaps(found: DeltaCoverage) -> None:
     if found.gaps.height:
         print_table(found.gaps, "Missing periods")
     if found.partial.height:
-        print_table(found.partial, f"Sessions with some, on {', '.join(found.symbols)}", digits=3)
+        print_table(found.partial, f"Sessions with some, on {', '.join(found.symbols)}", digits=2)
 
 
 def _share(part: int, whole: int) -> str:
@@ -80,8 +81,10 @@ def scales(
     if as_json:
         print_json({"unit": "USD per contract", "scales": plain_rows(table)})
         return
-    shown = table.drop("symbol", "strategy", "unit", "multiplier")
-    print_table(shown, "Profit scales, USD per contract", digits=2)
+    profits = ("key", "count", "missing", "average", "least", "greatest", "deviation")
+    print_table(table.select(profits), "Profits, USD per contract", digits=2)
+    groups = ("key", "range_raw", "group_raw", "range_robust", "group_robust")
+    print_table(table.select(groups), "Their scales, USD per contract", digits=2)
     unit, multiplier = table.row(0, named=True)["unit"], table.row(0, named=True)["multiplier"]
     print(f"The rows are in {unit}; one point is {multiplier:g} USD.")
 
