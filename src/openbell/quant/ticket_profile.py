@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 from types import MappingProxyType
 
@@ -84,7 +85,7 @@ def profile_of(ticket: Ticket) -> Profile:
         raise _unpriced(ticket)
     if len({leg.expiry for leg in ticket.legs}) > 1 and not ticket.dated:
         raise BadInput(f"Some legs of this {said(ticket)} on {ticket.underlying} have no expiry. Name it for all.")
-    return profile(legs_of(ticket), ticket.premium)
+    return _profile(ticket, ticket.premium)
 
 
 def risk_reward(ticket: Ticket) -> RiskReward:
@@ -128,14 +129,36 @@ def checked(ticket: Ticket) -> Ticket:
 
 def _check_price(ticket: Ticket, premium: float) -> None:
     """`check_premium`, where a premium that only rounding holds off the width counts as the width."""
-    legs = legs_of(ticket)
-    bare = profile(legs, 0.0)
+    bare = _profile(ticket, 0.0)
     least, most = -bare.max_loss, bare.max_profit
     near = 1e-9 * max(leg.strike for leg in ticket.legs)
     if least + near < premium < most - near:
         return
     bounds = [bound for bound in (least, most) if abs(bound - premium) <= near]
-    check_premium(legs, bounds[0] if bounds else premium, said(ticket))
+    check_premium(legs_of(ticket), bounds[0] if bounds else premium, said(ticket))
+
+
+def _profile(ticket: Ticket, premium: float) -> Profile:
+    """`profile` of the legs at a premium; legs of one day are remembered, since who asks of an order asks often."""
+    if len({leg.expiry for leg in ticket.legs}) > 1:
+        return profile(legs_of(ticket), premium)
+    return _single(tuple((leg.ratio, leg.right, leg.strike) for leg in ticket.legs), premium)
+
+
+@lru_cache(maxsize=4_096)
+def _single(terms: tuple[tuple[int, Right, float], ...], premium: float) -> Profile:
+    """The profile of options of one day, whichever it is; read-only, for it is shared."""
+    ratios, rights, strikes = zip(*terms, strict=True)
+    legs = Legs(
+        right=np.array([CALL if right is Right.CALL else PUT for right in rights], dtype=np.int8),
+        strike=np.array(strikes, dtype=np.float64),
+        ratio=np.array(ratios, dtype=np.int64),
+        expiry=np.full(len(terms), np.datetime64("NaT"), dtype="datetime64[D]"),
+    )
+    found = profile(legs, premium)
+    for array in (found.kinks, found.values):
+        array.setflags(write=False)
+    return found
 
 
 def instruction(
