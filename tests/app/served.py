@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+import structlog
 from starlette.testclient import TestClient
 
+from openbell.app.api import logs
 from openbell.app.api.create import Parts, create
 from openbell.app.api.ports import FixedGate
 from openbell.app.sections import Serve
@@ -86,7 +89,11 @@ class SmallGate:
     def _one(self, asked: Asked) -> Assessment:
         ticket, found = asked.ticket, risk_reward(asked.ticket)
         odds = self.odds.get(ticket.strategy, 0.5)
-        features = {"width": ticket.legs[0].strike, "missing": None, "price": asked.market.price if asked.market else None}
+        features = {
+            "width": ticket.legs[0].strike,
+            "missing": None,
+            "price": asked.market.price if asked.market else None,
+        }
         age = (asked.at - asked.market.observed_at).total_seconds() if asked.market else None
         return Assessment(
             symbol=ticket.underlying,
@@ -193,10 +200,17 @@ class Served:
     def logged(self) -> list[Any]:
         return list(self.log.history(limit=1000).rows)
 
+    @property
+    def log_lines(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in (self.folder / "log.json").read_bytes().splitlines()]
+
     def __enter__(self) -> "Served":
+        self._target = logs.configure("DEBUG", str(self.folder / "log.json"))
         self.client.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.__exit__(None, None, None)
         self.log.close()
+        structlog.reset_defaults()
+        self._target.close()

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.app.served import AT, BUTTERFLY, CONDOR, Served
 
 from openbell.app.api import shapes
 from openbell.core.experiment import Arm, Definition
 from openbell.core.hashing import digest
 from openbell.store.assignments import Assignment
 from openbell.store.experiments import Experiments
-from tests.app.served import AT, BUTTERFLY, CONDOR, Served
 
 
 @pytest.fixture
@@ -49,8 +49,10 @@ def test_risk_and_reward_of_the_reference(
     answer = served.client.post("/calculate_risk_reward", json=body | ({"option_type": right} if right else {})).json()
     assert (answer["risk"], answer["reward"]) == (pytest.approx(risk), pytest.approx(reward))
     assert answer["risk_reward_ratio"] == pytest.approx(ratio, abs=5e-5)
-    told = {"breakeven": breakevens[0]} if len(breakevens) == 1 else dict(
-        zip(("breakeven_lower", "breakeven_upper"), breakevens, strict=True)
+    told = (
+        {"breakeven": breakevens[0]}
+        if len(breakevens) == 1
+        else dict(zip(("breakeven_lower", "breakeven_upper"), breakevens, strict=True))
     )
     assert answer["breakevens"] == pytest.approx(told)
 

@@ -16,7 +16,7 @@ from openbell.app.api.metrics import Metrics
 from openbell.app.api.problems import STATUSES, Problem, problem_of
 
 REQUEST_ID = "openbell.request_id"
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")  # without an underscore, which every key has
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _log = structlog.get_logger()
 

@@ -39,8 +39,9 @@ def _shown(name: str, value: Any) -> Any:
     return _HIDDEN if seems_secret(name) else _TOKEN.sub(_HIDDEN, redacted(text))
 
 
-def configure(level: str, file: str) -> None:
-    """Write events of `level` and above to `file`, or to standard error where it is empty."""
+def configure(level: str, file: str) -> BinaryIO:
+    """Write events of `level` and above to `file`, or to standard error where it is empty; what is written to."""
+    target = _target(file)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -51,9 +52,10 @@ def configure(level: str, file: str) -> None:
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.BytesLoggerFactory(_target(file)),
+        logger_factory=structlog.BytesLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
+    return target
 
 
 def _json(event: Any, **_: Any) -> bytes:

@@ -12,6 +12,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
     multiprocess,
 )
@@ -35,6 +36,9 @@ def symbol_label(symbol: str) -> str:
 def strategy_label(strategy: str) -> str:
     """`strategy` where the gate has models of it, else one word for all others."""
     return strategy if strategy in SHEET_STRATEGIES else OTHER
+
+
+disable_created_metrics()  # a second series for each counter, which says only when it began
 
 
 class Metrics:

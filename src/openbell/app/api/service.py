@@ -31,7 +31,6 @@ from openbell.quant.ticket_profile import RiskReward
 from openbell.store.api_keys import ApiKey
 from openbell.store.prediction_rows import Kept, Prediction
 
-
 _log = structlog.get_logger()
 
 
