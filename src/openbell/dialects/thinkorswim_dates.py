@@ -88,8 +88,9 @@ def _expiry(token: Any, root: str | None, future: bool, at: dt.datetime | None) 
     if token.type == "MONTHLY":
         return _monthly(token, root, future)
     if token.type == "DTE":
-        day, told = days_on(int(re.sub(r"\D", "", token)), at)
-        if day is None and at is not None:
+        days = int(re.sub(r"\D", "", token))
+        day, told = days_on(days, at)
+        if day is None and (days or at is not None):
             raise Fault(token, told)
         return Expiry(day, root, None if day is None else day.toordinal()), (told,)
     day, flags = _day(token, at)

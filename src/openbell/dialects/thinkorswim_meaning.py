@@ -17,10 +17,15 @@ MOST_UNITS = 1_000_000
 HIGHEST_STRIKE = 10_000_000.0
 HIGHEST_PRICE = 1_000_000.0
 MULTIPLIERS = (1, 10, 100, 1000)
-LONGEST_NUMBER = 15
+LONGEST_NUMBER = 25
 _SYMBOL = re.compile(r"[A-Z]{1,6}[0-9]{0,2}([./][A-Z])?")
 _SIDES = {"BUY": (Side.BUY, False), "SELL": (Side.SELL, False), "BOT": (Side.BUY, True), "SOLD": (Side.SELL, True)}
-_VENUE = re.compile(r"\[[A-Z0-9]{2,6}\]")
+_VENUES = frozenset(
+    {
+        "CBOE", "C2", "PHLX", "MIAX", "PEARL", "EMLD", "BATS", "ISE", "BOX", "AMEX", "ARCA", "NYSE", "NASDAQ", "EDGX",
+        "GEMINI", "MRX", "GEMX", "MEMX", "BEST", "SMART", "CME", "CBOT", "NYMEX", "COMEX", "CFE", "XCME", "XCBT",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +264,12 @@ def _ratios(parts: Parts) -> tuple[int, ...] | None:
 
 def _tail(parts: Parts, text: str) -> tuple[str | None, str | None]:
     """Exchange and comment; tags such as ``[TO OPEN]`` stay with the comment."""
-    venues = [str(each) for each in parts.venues]
-    tags = []
+    venues, tags = [str(each) for each in parts.venues], []
     for each in parts.brackets:
-        (venues if _VENUE.fullmatch(each) else tags).append(each.strip("[]") if _VENUE.fullmatch(each) else str(each))
+        word = str(each).strip("[]")
+        if word.upper() in ("AM", "PM"):
+            raise Fault(each, f"`{each}` stands behind the price; it belongs behind the expiry that settles so.")
+        (venues if word in _VENUES else tags).append(word if word in _VENUES else str(each))
     if parts.comment is not None:
         tags.append(text[parts.comment.start_pos :].strip())
     return " ".join(venues) or None, " ".join(tags) or None
