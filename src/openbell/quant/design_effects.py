@@ -49,7 +49,7 @@ def design_effects(scores: Floats, rows: Floats, day: Integers, group: Integers,
     of, daily, size = _by_day(scores, rows, day, group)
 
     def total(values: Floats) -> Floats:
-        return np.bincount(of, weights=values, minlength=groups)
+        return np.asarray(np.bincount(of, weights=values, minlength=groups), dtype=np.float64)
 
     days, n = total(np.ones(len(of))), total(size)
     several = days > 1

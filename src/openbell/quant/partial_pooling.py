@@ -1,8 +1,8 @@
 """Partial pooling: a hierarchical logistic regression over a known price, its variances estimated from the rows.
 
 The log-odds of row i in cell c are ``offset_i + x_i' (b_default + b_strategy + b_group + b_symbol + b_cell)``: every
-level adds its deviation, drawn from a normal distribution around 0 whose precisions (of the intercept and of every
-slope) are estimated by empirical Bayes. A level that adds nothing is shrunk away, and a cell with few rows says what
+level adds its deviation, drawn from a distribution around 0 whose precisions (of the intercept and of every slope) are
+estimated by empirical Bayes. A level that adds nothing is shrunk away, and a cell with few rows says what
 its parents say.
 """
 
@@ -24,6 +24,9 @@ COMMON_COEFFICIENTS = 1.0
 #: Coefficients of exactly 0 that every precision counts besides its own, times the number of nodes that move as one: a
 #: hyperprior in favour of no deviation. One coefficient alone stays only beyond 2.4 standard errors of its node.
 ABSENT_COEFFICIENTS = 1.0
+#: Degrees of freedom of Student's t, from which a level's deviations are drawn: few nodes may stand far from the others
+#: without making room for noise in all of them.
+TAIL = 4.0
 #: Passes after which the design effects are held, so that what is maximised stays the same.
 SETTLING_PASSES = 6
 _START_PRECISION = 10.0
@@ -37,7 +40,7 @@ class Pooled:
 
     Attributes
     ----------
-    coefficients : for each level (nodes, 1 + k), deviations, the intercept first. precisions : for each level (1 + k,).
+    coefficients : for each level (nodes, 1 + k), deviations, the intercept first. precisions : of their priors, alike.
     shares : for each level (nodes,), the part of the prior variance of the node's linear predictor that its rows took
         away: 0 where only the prior speaks, 1 where only the rows do.
     rows, effective_n : for each level (nodes,), rows, and rows over the design effect of their intercept.
@@ -75,12 +78,24 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Evidence:
-    """What the rows say at given coefficients: by cell log-likelihood, gradient and information, by run the gradient."""
+    """What the rows say: log-likelihood, gradient and information of each cell, gradient of each cell and day."""
 
     fit: float
     score: Floats
     gram: Floats
     runs: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scale:
+    """Precisions of one level: of the `level` as a whole (p,), times how its nodes differ from it, `local` (nodes, p)."""
+
+    level: Floats
+    local: Floats
+
+    @property
+    def precisions(self) -> Floats:
+        return self.level * self.local
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,29 +206,31 @@ def pooled(
     quadratic of a Newton step this is the same as the prior precision ``e * tau`` beside the whole log-likelihood, in
     which form it is solved. The precisions ``tau`` are MacKay's fixed point ``gamma / sum b^2``, with ``gamma`` the
     number of coefficients that the rows determine (the Laplace approximation of the marginal likelihood); a slope's is
-    drawn to that of all slopes of its level by `COMMON_COEFFICIENTS`. Steps are halved until the penalised
+    drawn to that of all slopes of its level by `COMMON_COEFFICIENTS`. The nodes of a level differ by the weights ``(v +
+    1) / (v + tau E b^2)`` of Student's t with ``v`` = `TAIL` degrees of freedom, its scale mixture of normals. Steps are halved until the penalised
     log-likelihood does not fall.
 
     References
     ----------
     MacKay (1992), Neural Computation 4, 415-447. Gelman and Hill (2007), Data Analysis Using Regression and
-    Multilevel/Hierarchical Models, 12 and 14. Kish (1965), Survey Sampling, 8.2.
+    Multilevel/Hierarchical Models, 12 and 14. Kish (1965), Survey Sampling, 8.2. Lange, Little and Taylor (1989),
+    Journal of the American Statistical Association 84, 881-896.
     """
     _refuse_unusable(x, outcome, offset, cell, day, nodes)
     rows = _Rows.of(x, outcome, offset, cell, day, len(nodes))
     sizes = [int(each) for each in nodes.max(axis=0) + 1]
     width = x.shape[1] + 1
     beta: Sequence[Floats] = [np.zeros((size, width)) for size in sizes]
-    precisions = [np.full(width, _START_PRECISION) for _ in sizes]
+    scales = [_Scale(np.full(width, _START_PRECISION), np.ones((size, width))) for size in sizes]
     evidence, done, converged = rows.evidence(at_nodes(beta, nodes)), 1, False
     effects = rows.effects(evidence, nodes)
     while done < passes and not converged:
-        wanted, precisions = _maximum(evidence, nodes, beta, effects, precisions)
-        beta, evidence, moved, used = _stepped(rows, nodes, evidence, beta, wanted, _priors(effects, precisions))
+        wanted, scales = _maximum(evidence, nodes, beta, effects, scales)
+        beta, evidence, moved, used = _stepped(rows, nodes, evidence, beta, wanted, _priors(effects, scales))
         settling, done = done <= SETTLING_PASSES, done + used
         converged = moved <= tolerance and not settling
         effects = rows.effects(evidence, nodes) if settling else effects
-    return _result(rows, evidence, nodes, beta, effects, precisions, done, converged)
+    return _result(rows, evidence, nodes, beta, effects, scales, done, converged)
 
 
 def _refuse_unusable(
@@ -234,8 +251,8 @@ def _refuse_unusable(
         raise BadInput(f"`cell` must lie in 0 to {len(nodes) - 1}; it ran from {cell.min()} to {cell.max()}.")
 
 
-def _priors(effects: _Effects, precisions: Sequence[Floats]) -> list[Floats]:
-    return [effect * tau for effect, tau in zip(effects.rows, precisions, strict=True)]
+def _priors(effects: _Effects, scales: Sequence[_Scale]) -> list[Floats]:
+    return [effect * scale.precisions for effect, scale in zip(effects.rows, scales, strict=True)]
 
 
 def _quadratic(
@@ -251,20 +268,29 @@ def _maximum(
     nodes: Integers,
     beta: Sequence[Floats],
     effects: _Effects,
-    precisions: list[Floats],
+    scales: list[_Scale],
     *,
     steps: int = 8,
-) -> tuple[tuple[Floats, ...], list[Floats]]:
+) -> tuple[tuple[Floats, ...], list[_Scale]]:
     """The maximum of the quadratic, and the precisions after some steps to their fixed point in it."""
     for _ in range(steps):
-        priors = _priors(effects, precisions)
+        priors = _priors(effects, scales)
         mean, variance = _quadratic(evidence, nodes, beta, priors)
-        determined = [np.clip(1.0 - p * v, 0.0, 1.0).sum(axis=0) for p, v in zip(priors, variance, strict=True)]
-        precisions = [
-            _precision(g, (b**2).sum(axis=0), ABSENT_COEFFICIENTS * shared)
-            for g, b, shared in zip(determined, mean, effects.nodes, strict=True)
+        scales = [
+            _rescaled(scale, b, effect * v, np.clip(1.0 - p * v, 0.0, 1.0), ABSENT_COEFFICIENTS * shared)
+            for scale, b, v, p, effect, shared in zip(
+                scales, mean, variance, priors, effects.rows, effects.nodes, strict=True
+            )
         ]
-    return _quadratic(evidence, nodes, beta, _priors(effects, precisions))[0], precisions
+    return _quadratic(evidence, nodes, beta, _priors(effects, scales))[0], scales
+
+
+def _rescaled(old: _Scale, mean: Floats, variance: Floats, determined: Floats, absent: Floats) -> _Scale:
+    """The fixed point's next step for one level; `mean`, `variance` and `determined` of its coefficients (nodes, p)."""
+    local = old.local
+    if len(mean) > 1:
+        local = (TAIL + 1.0) / (TAIL + old.level * (mean**2 + variance))
+    return _Scale(_precision(determined.sum(axis=0), (local * mean**2).sum(axis=0), absent), local)
 
 
 def _precision(determined: Floats, squares: Floats, absent: Floats) -> Floats:
@@ -307,17 +333,19 @@ def _result(
     nodes: Integers,
     beta: Sequence[Floats],
     effects: _Effects,
-    precisions: Sequence[Floats],
+    scales: Sequence[_Scale],
     passes: int,
     converged: bool,
 ) -> Pooled:
-    priors = _priors(effects, precisions)
+    priors = _priors(effects, scales)
+    precisions = [scale.precisions for scale in scales]
     variance = _quadratic(evidence, nodes, beta, priors)[1]
     shares, counts, effective = [], [], []
     for level, at in enumerate(nodes.T[:, rows.run_cell]):
         prior = 1.0 / precisions[level]
         determined = np.clip(1.0 - priors[level] * variance[level], 0.0, 1.0)
-        shares.append((determined * prior).sum(axis=1) / prior.sum())
-        counts.append(np.bincount(at[at >= 0], rows.run_rows[at >= 0], len(beta[level])))
+        shares.append((determined * prior).sum(axis=1) / prior.sum(axis=1))
+        held = np.bincount(at[at >= 0], rows.run_rows[at >= 0], len(beta[level]))
+        counts.append(np.asarray(held, dtype=np.float64))
         effective.append(counts[-1] / effects.rows[level][:, 0])
     return Pooled(tuple(beta), tuple(precisions), tuple(shares), tuple(counts), tuple(effective), passes, converged)

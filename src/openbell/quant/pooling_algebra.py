@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def posterior(
     own = np.einsum("cij,cj->ci", inverse, pull - np.einsum("cij,cj->ci", gram, above))
     variance = np.einsum("cii->ci", inverse) + ((lost @ covered) * lost).sum(axis=2)
     spread = np.einsum("ijij->ij", cover)
-    parts = [slice(first, last) for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [slice(first, last) for first, last in pairwise(bounds)]
     return (own, *(mean[each] for each in parts)), (variance, *(spread[each] for each in parts))
 
 
