@@ -46,6 +46,7 @@ REFUSED = [
     (f"BOT +1 {V} 65/65 CALL @1", "65/65", "both are 65"),
     (f"BOT +1 {V} 65/70/75 CALL @1", "65/70/75", "has 2 strikes; the text names 3"),
     (f"BOT +1 {V} 65/70 CALL/PUT @1", "CALL/PUT", "all calls or all puts"),
+    ("BOT +1 CALL VERTICAL SPX 100 20 FEB 26 65/70 PUT @1", "PUT @", "names its right twice"),
     (f"BOT +1 {V} 65/70 @1", "65/70", "of calls or of puts"),
     (f"SELL -1 {V} 70/65 CALL MKT", "70/65", "Name the price"),
     ("BOT +1 VERTICAL SPX 100 20 FEB 26/13 FEB 26 65/70 CALL @1", "20 FEB 26", "expire together"),

@@ -75,7 +75,7 @@ def tickets(draw: Any) -> Ticket:
         condition=condition,
         time_in_force=force,
         exchange=draw(st.sampled_from([None, "CBOE", "ISE GEMINI", "CBOE BATS"])),
-        series=draw(st.sampled_from([None, "Wk5" if future else "Weeklys", "EOM" if future else "Quarterlys"])),
+        series=draw(st.sampled_from([None, *(["Wk5", "EOM"] if future else ["Weeklys", "Weeklys/Mini"])])),
         number=draw(st.one_of(st.none(), st.integers(0, 10**15).map(str))),
         comment=" ".join(draw(WORDS)) or None,
     )

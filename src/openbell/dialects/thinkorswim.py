@@ -32,7 +32,7 @@ EXAMPLE = "BUY +1 BUTTERFLY SPX 100 27 MAR 26 6455/6405/6355 PUT @14.25 LMT"
 #: What messages put in the place of a blank, a minus or a plain quote, letter for letter so that places stay.
 _PLAIN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u2019": "'"})
 _HEAD = re.compile(r"(?<![A-Za-z0-9])(?:BUY|SELL|BOT|SOLD)\s+([+-]?)\s?[0-9]", re.IGNORECASE | re.ASCII)
-_TERMS = re.compile(r"@|/|\b(?:CALL|PUT)\b", re.IGNORECASE | re.ASCII)
+_TERMS = re.compile(r"@|/|\b(?:CALL|PUT|CREDIT|DEBIT)\b", re.IGNORECASE | re.ASCII)
 #: A line that has all an order has but a verb with a quantity: it is refused, not passed over.
 _VERBLESS = re.compile(
     r"^(?!\W*(?:BTO|STO|BTC|STC)\b)(?=.*[0-9])(?=.*@)(?=.*\b(?:CALL|PUT)\b)", re.IGNORECASE | re.ASCII
@@ -59,7 +59,7 @@ def read(text: str, *, at: dt.datetime | None = None) -> Reading:
     ----------
     text : any text; orders on one line are parted by ``&``, ``;`` or the next verb with a signed quantity.
     at : the moment of the message, aware. It settles a missing year or expiry where that is unambiguous; what it
-        settled is flagged.
+        settled is flagged. A naive one is an error, the only one there is.
     """
     if at is not None:
         utc(at)

@@ -245,6 +245,11 @@ def _structure(
 
 
 def _rights(parts: Parts) -> tuple[Right, ...]:
+    """The rights behind the strikes, or the one before the strategy: ``SELL -1 Call Vertical SPX …``."""
+    if parts.leading is not None:
+        if parts.rights:
+            raise Fault(parts.rights[0], f"The order names its right twice, {parts.leading} and {parts.rights[0]}.")
+        return (Right(str(parts.leading).upper()),)
     for each in parts.rights:
         if each.type == "WORD":
             raise Fault(each, f"`{each}` is a leg of shares, which a ticket of options cannot carry.")

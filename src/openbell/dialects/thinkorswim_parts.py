@@ -30,7 +30,8 @@ class Parts:
     """Tokens of one order, in the order of the text; a token knows its place as ``start_pos``.
 
     `expiries` are pairs of a day and its settlement or None, `prices` of an amount and its word or None, `stops` of the
-    word and a trigger or None, `conditions` of symbol, measure, direction and level.
+    word and a trigger or None; `leading` is a right before the strategy; `conditions` are of symbol, measure, direction
+    and level.
     """
 
     before: tuple[Any, ...]
@@ -46,6 +47,7 @@ class Parts:
     expiries: tuple[tuple[Any, Any], ...]
     roots: tuple[Any, ...]
     strikes: tuple[Any, ...]
+    leading: Any
     rights: tuple[Any, ...]
     prices: tuple[tuple[Any, Any], ...]
     kinds: tuple[Any, ...]
@@ -114,6 +116,7 @@ def _parts(tree: Any) -> Parts:
         expiries=tuple((day.children[0], _settlement(day.children)) for day in days),
         roots=tuple(inner["roots"][0].children) if "roots" in inner else (),
         strikes=tuple(inner["strikes"][0].children),
+        leading=top["leading"][0].children[0] if "leading" in top else None,
         rights=tuple(top["rights"][0].children) if "rights" in top else (),
         prices=tuple((_only(each.children, "AMOUNT"), _only(each.children, "MONEY")) for each in said.get("price", ())),
         kinds=_first(said, "kind"),

@@ -83,8 +83,8 @@ def _days(order: Ticket, future: bool) -> list[str]:
     shown = each if order.strategy == "CUSTOM" and len(set(each)) > 1 else list(dict.fromkeys(each))
     mark = f" [{order.settlement.value}]" if order.settlement else ""
     series = order.series.split("/") if order.series else []
-    if len(series) <= 1 and not future:
-        return [f"({series[0]})" if series else "", "/".join(f"{day}{mark}" for day in shown if day)]
+    if not future and (len(series) <= 1 or len(series) != len(shown)):
+        return [*(f"({word})" for word in series), "/".join(f"{day}{mark}" for day in shown if day)]
     named = [f" ({word})" for word in series] + [""] * max(0, len(shown) - len(series))
     return ["/".join(f"{day}{word}{mark}" for day, word in zip(shown, named, strict=False) if day)]
 
