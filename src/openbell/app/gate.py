@@ -123,7 +123,13 @@ class Gate:
         if not asked:
             return [], []
         trades = trade_rows(asked, days)
-        whole = with_facts(trades, self.market, self.commission_usd, self.sessions, [each.market for each in asked])
+        whole = with_facts(
+            trades,
+            self.market,
+            commission_usd=self.commission_usd,
+            sessions=self.sessions,
+            seen=[each.market for each in asked],
+        )
         table = whole.hstack(trade_features(whole, self.features))
         return list(table.iter_rows(named=True)), self._words(table, asked)
 

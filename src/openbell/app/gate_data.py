@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,18 @@ import polars as pl
 
 from openbell.core.declare import Feature
 from openbell.core.errors import DataMissing
-from openbell.core.trade_rows import OUTCOME, TRADES
+from openbell.core.ticket import MarketState
+from openbell.core.time import Sessions
 from openbell.core.view import View
-from openbell.research.trade_facts import fact_counts
-from openbell.research.trade_features import market_columns, trade_features
+from openbell.market.trade_importing import stored_trades
+from openbell.research.gate_drift import feature_drift
+from openbell.research.gate_reasons import computed
+from openbell.research.trade_facts import MARKET_VOLATILITY, fact_counts, facts
+from openbell.research.trade_features import market_columns, trade_features, with_market
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
 
-TABLE = "trades"
 #: What a row of `trades` made up by the house says of its source.
 MADE_UP = "made up"
 #: Columns of a row that a model is handed besides the features.
@@ -36,6 +40,7 @@ class Prepared:
     ----------
     rows : the columns `KEPT` and the features, by moment. features : their names. session, as_of : what was known
         before its open. made_up : the word that stands beside every figure where rows were generated, else empty.
+    computed : of how many trades what is known, and why not of the rest. drift : of the features.
     notes : what was left out, counted, in sentences.
     """
 
@@ -44,32 +49,14 @@ class Prepared:
     session: dt.date
     as_of: dt.datetime
     made_up: str
+    computed: pl.DataFrame
+    drift: pl.DataFrame
     notes: tuple[str, ...]
 
 
 def features_of(home: Home) -> dict[str, Feature]:
     """The features of a proposed trade."""
     return {name: each for name, each in home.catalogue.features.items() if each.reads == "trades"}
-
-
-def known_trades(view: View) -> pl.DataFrame:
-    """Trades proposed up to `as_of`, the latest version known of each; an outcome that was not known then is null.
-
-    Raises
-    ------
-    DataMissing
-        Where no trade is stored.
-    """
-    if not view.tables.exists(TABLE):
-        raise DataMissing(
-            "There are no trades yet. Import the day folders with `openbell data import trades FOLDER`, or start with "
-            "`openbell demo gate`."
-        )
-    rows = view.facts(TABLE).select(list(TRADES)).collect()
-    open_still = pl.col("outcome_known_at").is_null() | (pl.col("outcome_known_at") > view.as_of)
-    return rows.with_columns(
-        pl.when(open_still).then(None).otherwise(pl.col(name)).alias(name) for name in sorted(OUTCOME)
-    ).sort("known_at", "symbol", "strategy", maintain_order=True)
 
 
 def market_of(home: Home, view: View, symbols: list[str]) -> pl.DataFrame | None:
@@ -85,10 +72,10 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
     """Every trade whose outcome was known before the open of `session`; by default the one after the last outcome."""
     moment = _as_of(home, session)
     view = View(home.tables, moment, home.sessions)
-    trades = known_trades(view)
-    whole = with_facts(home, trades, market_of(home, view, trades["symbol"].unique().sort().to_list()))
-    wanted = features_of(home)
-    features = trade_features(whole, wanted)
+    trades = stored_trades(home.tables, known_by=moment)
+    market = market_of(home, view, trades["symbol"].unique().sort().to_list())
+    whole = with_facts(trades, market, commission_usd=home.settings.gate.commission_usd, sessions=home.sessions)
+    features = trade_features(whole, features_of(home))
     table = whole.select(KEPT).hstack(features)
     usable = pl.col("win").is_not_null() & pl.col("price_probability").is_not_null() & pl.col("risk_usd").is_not_null()
     rows = table.filter(usable)
@@ -98,23 +85,37 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
         session=home.sessions.dates[home.sessions.index(home.sessions.last_closed(moment)) + 1],
         as_of=moment,
         made_up="generated" if (trades["source"] == MADE_UP).any() else "",
+        computed=computed(whole),
+        drift=feature_drift(rows, features.columns),
         notes=tuple(_notes(table, rows, fact_counts(whole))),
     )
 
 
-def with_facts(home: Home, trades: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
-    """`trades` with the market around them and the facts of `research.trade_facts`."""
-    raise NotImplementedError
+def with_facts(
+    trades: pl.DataFrame,
+    market: pl.DataFrame | None,
+    *,
+    commission_usd: float,
+    sessions: Sessions,
+    seen: Sequence[MarketState | None] = (),
+) -> pl.DataFrame:
+    """`trades` with the market around them and what their own price says; stored rows and requests alike.
+
+    `seen` is what a request saw of the market at its moment; its volatility stands in place of the session's.
+    """
+    table = with_market(trades, market)
+    if seen:
+        now = pl.Series([None if each is None else each.volatility for each in seen], dtype=pl.Float64)
+        table = table.with_columns(pl.coalesce(now.alias("_seen"), MARKET_VOLATILITY).alias(MARKET_VOLATILITY))
+    return facts(table, commission_usd=commission_usd, sessions=sessions)
 
 
 def _as_of(home: Home, session: dt.date | None) -> dt.datetime:
     """The moment before the open of `session`; by default of the session after the last stored outcome."""
     if session is not None:
         return home.as_of(session)
-    if not home.tables.exists(TABLE):
-        known_trades(View(home.tables, home.as_of(home.sessions.dates[-1]), home.sessions))
-    last = home.tables.scan(TABLE).select(pl.max("outcome_known_at")).collect().item()
-    if last is None:
+    last = stored_trades(home.tables)["outcome_known_at"].max()
+    if not isinstance(last, dt.datetime):
         raise DataMissing("No stored trade has an outcome yet, so there is nothing to learn from.")
     return home.as_of(home.sessions.shift(home.sessions.last_closed(last), 1))
 

@@ -20,8 +20,9 @@ from openbell.app.outputs import json_text
 from openbell.core.errors import BadInput, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.research.fitting import code_behind
-from openbell.research.gate_models import NAMES
+from openbell.research.gate_models import BASELINES, NAMES
 from openbell.research.gate_scores import GateScores, scored
+from openbell.research.gate_thresholds import Thresholds
 from openbell.research.gate_training import Trained, load, trained
 from openbell.research.gate_walk import walk
 from openbell.store.tracker import Trained as Registered
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 
 DESK = "gate"
-#: What every candidate has to beat; they are part of every walk.
-BASELINES = ("price", "base_rate")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def train_gate(
     walked, scores = judged(home, data, candidates, progress)
     fitted = trained(data.rows, data.features, [*candidates, *BASELINES], fit_at=data.as_of, **_how(home))
     manifest = fitted.save(folder / "models")
-    files = write_evidence(folder, {"walk": walked})
+    files = write_evidence(folder, {"walk": walked, "computed": data.computed, "drift": data.drift})
     write_whole(folder / "scores.json", json_text(scores.record))
     return _recorded(home, data, plan, folder, scores, manifest, files, candidates, kind)
 
@@ -173,7 +172,11 @@ def judged(
 def _how(home: Home) -> dict[str, Any]:
     """How a fit is made, by the settings."""
     wanted = home.settings.gate
+    imported = None
+    if wanted.thresholds_file:
+        imported = Thresholds.from_json(Path(wanted.thresholds_file).read_text(encoding="utf-8"))
     return {
+        "thresholds": imported,
         "min_trades": wanted.min_trades,
         "calibration_share": wanted.calibration_share,
         "thresholds_by": wanted.thresholds_by,
@@ -214,7 +217,7 @@ def _count(home: Home, candidates: Sequence[str], plan: str) -> None:
     """Every configuration into the ledger before it is fitted."""
     from openbell.app.clock import now
 
-    how = _how(home)
+    how = _how(home) | {"thresholds": home.settings.gate.thresholds_file}
     home.trials.record(
         [Trial(DESK, "candidate", name, digest([name, how]), plan, how) for name in candidates], at=now()
     )

@@ -13,11 +13,13 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    TradesAsOfOption,
     UnderlyingOption,
     open_home,
     print_json,
     print_table,
     session_date,
+    some_date,
 )
 
 
@@ -64,8 +66,41 @@ def options(
         print(line)
 
 
+def gate(
+    as_of: TradesAsOfOption = None,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    day_risk: Annotated[
+        float, typer.Option("--day-risk", min=0.001, max=1.0, help="Part of the account that a day's trades may lose.")
+    ] = 0.20,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for daily.csv.")] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk an account through the trades that the gate would have taken, by forecasts that knew nothing later.
+
+    One unit of each, held to its close, beside taking every trade and beside what the price alone would take. It needs
+    a training: `openbell train gate`. Whether the model was proven is said and not asked.
+    """
+    from openbell.app.gate_backtest import backtest_gate
+
+    done = backtest_gate(
+        open_home(home, sets, settings), some_date(as_of), capital_usd=capital, day_risk=day_risk, out=out
+    )
+    if as_json:
+        print_json(done.as_json())
+        return
+    print_table(done.table(), f"{done.first} to {done.last}", digits=2)
+    for line in done.lines():
+        print(line)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Walk a desk through its past with its account.")
     group.command("options")(options)
+    group.command("gate")(gate)
     app.add_typer(group, name="backtest")

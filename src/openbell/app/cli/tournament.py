@@ -8,21 +8,21 @@ import typer
 
 from openbell.app.cli.words import (
     AsOfOption,
+    CandidatesOption,
     HomeOption,
     JsonOption,
     SetOption,
     SettingsOption,
+    TradesAsOfOption,
     UnderlyingOption,
+    names_of,
     open_home,
     print_json,
     session_date,
+    some_date,
 )
 from openbell.core.errors import BadInput
 
-CandidatesOption = Annotated[
-    str | None,
-    typer.Option("--candidates", metavar="A,B", help="Models that meet; NAME_tuned tunes NAME. Default: the desk's."),
-]
 AllocatorsOption = Annotated[
     str | None,
     typer.Option("--allocators", metavar="A,B", help="Allocators each model is paired with. Default: the desk's."),
@@ -52,10 +52,6 @@ def seconds(text: str) -> float:
     return number * unit
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(each.strip() for each in text.split(",") if each.strip())
-
-
 def stocks(
     as_of: AsOfOption,
     candidates: CandidatesOption = None,
@@ -81,8 +77,8 @@ def stocks(
     from openbell.app.tournament import Asked, hold_stocks
 
     asked = Asked(
-        candidates=_names(candidates),
-        allocators=_names(allocators),
+        candidates=names_of(candidates),
+        allocators=names_of(allocators),
         baseline=baseline,
         trials=trials,
         time_budget_seconds=None if time_budget is None else seconds(time_budget),
@@ -118,7 +114,34 @@ def options(
 
     opened = open_home(home, sets, settings)
     with progress_bar("tournament options") as progress:
-        held = hold_options(opened, underlying.upper(), session_date(as_of), _names(candidates), progress=progress)
+        held = hold_options(opened, underlying.upper(), session_date(as_of), names_of(candidates), progress=progress)
+    if as_json:
+        print_json(held.as_json())
+    else:
+        for line in held.lines():
+            print(line)
+    raise typer.Exit(0 if held.champion else 1)
+
+
+def gate(
+    as_of: TradesAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the gate's models meet on trades out of sample, beside the odds that the price implies.
+
+    The champion knows more than the price of a trade, adjusted for the number of tries. Each tournament spends part of
+    a yearly budget of error, and is refused where that is used up. Exit codes: 0 a champion, 1 nobody survived.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.gate_training import hold_gate
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("tournament gate") as progress:
+        held = hold_gate(opened, some_date(as_of), names_of(candidates), progress=progress)
     if as_json:
         print_json(held.as_json())
     else:
@@ -132,4 +155,5 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Let models and allocators meet; promote a champion or refuse.")
     group.command("stocks")(stocks)
     group.command("options")(options)
+    group.command("gate")(gate)
     app.add_typer(group, name="tournament")

@@ -6,14 +6,18 @@ import typer
 
 from openbell.app.cli.words import (
     AsOfOption,
+    CandidatesOption,
     HomeOption,
     JsonOption,
     SetOption,
     SettingsOption,
+    TradesAsOfOption,
     UnderlyingOption,
+    names_of,
     open_home,
     print_json,
     session_date,
+    some_date,
 )
 
 
@@ -72,9 +76,38 @@ def options(
         print(line)
 
 
+def gate(
+    as_of: TradesAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the gate on every trade whose outcome was known before the open of DATE, walked forward by whole days.
+
+    Partial pooling over symbol and strategy, beside no pooling, one regression for all and the hard four-level
+    fallback; every one is judged beside the odds that the price itself implies. Odds are calibrated and thresholds set
+    on validation days. The best candidate speaks in `openbell odds` and `openbell serve`; whether it ever knew more
+    than the price is said with it.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.gate_training import train_gate
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("train gate") as progress:
+        trained = train_gate(opened, some_date(as_of), names_of(candidates), progress=progress)
+    if as_json:
+        print_json(trained.as_json())
+        return
+    for line in trained.lines():
+        print(line)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Train and register a desk's candidates; nobody is put in office.")
     group.command("stocks")(stocks)
     group.command("options")(options)
+    group.command("gate")(gate)
     app.add_typer(group, name="train")

@@ -39,6 +39,14 @@ SomeAsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", metavar="DATE", help="A trading session. Default: the one after the latest bars."),
 ]
+TradesAsOfOption = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="A trading session. Default: the one after the last known outcome."),
+]
+CandidatesOption = Annotated[
+    str | None,
+    typer.Option("--candidates", metavar="A,B", help="Models that meet; NAME_tuned tunes NAME. Default: the desk's."),
+]
 UnderlyingOption = Annotated[
     str, typer.Option("--underlying", metavar="SYMBOL", help="What the options are on, such as SPX.")
 ]
@@ -50,6 +58,16 @@ def session_date(text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise BadInput(f"`{text}` is not a date. Write it like 2020-03-16.") from None
+
+
+def some_date(text: str | None) -> dt.date | None:
+    """`text` as a date, None where there is none."""
+    return None if text is None else session_date(text)
+
+
+def names_of(text: str | None) -> tuple[str, ...] | None:
+    """The names in `text`, which commas part; None where there is none."""
+    return None if text is None else tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def open_home(home: Path | None, sets: list[str] | None = None, settings: Path | None = None) -> Home:
