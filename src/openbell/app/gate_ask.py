@@ -85,6 +85,11 @@ def _market(
         if not price > 0:
             raise BadInput(f"A price must be above 0; was {price:g}.")
         return MarketState(ticket.underlying, price, at, "stated", volatility)
-    from openbell.app.gate_market import stored_state
+    from openbell.market.state_providers import stored_state
+    from openbell.market.state_sources import UnknownSymbol
 
-    return stored_state(home, ticket.underlying, at)
+    index = home.settings.options.volatility_index
+    try:
+        return stored_state(home.tables, home.sessions, ticket.underlying, index, known_by=at)
+    except UnknownSymbol:
+        return None

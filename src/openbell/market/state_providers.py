@@ -176,27 +176,44 @@ class StoredSource:
 
     async def state(self, symbol: str) -> MarketState:
         """The last stored close of `symbol`."""
-        return await asyncio.to_thread(self._last, symbol)
+        return await asyncio.to_thread(
+            stored_state, self.tables, self.sessions, symbol, self.volatility_symbol, name=self.name
+        )
 
-    def _last(self, symbol: str) -> MarketState:
-        if not self.tables.exists("bars"):
-            raise UnknownSymbol("There are no stored bars.")
-        wanted = pl.col("symbol").is_in([symbol, self.volatility_symbol]) & pl.col("close").is_not_null()
-        rows = (
-            self.tables.scan("bars")
-            .filter(wanted)
-            .select("symbol", "session", "close", "known_at")
-            .sort("session", "known_at")
-            .group_by("symbol", maintain_order=True)
-            .last()
-            .collect()
-        )
-        last = {name: (session, close) for name, session, close, _ in rows.iter_rows()}
-        if symbol not in last:
-            raise UnknownSymbol(f"There are no stored bars of {symbol}.")
-        session, close = last[symbol]
-        points = last.get(self.volatility_symbol)
-        same = points is not None and points[0] == session and symbol != self.volatility_symbol
-        return MarketState(
-            symbol, close, self.sessions.close(session), self.name, points[1] / 100.0 if same and points else None
-        )
+
+def stored_state(
+    tables: Tables,
+    sessions: Sessions,
+    symbol: str,
+    volatility_symbol: str = "VIX",
+    *,
+    known_by: dt.datetime | None = None,
+    name: str = "stored",
+) -> MarketState:
+    """The last stored close of `symbol` (known at `known_by`), seen when its session closed.
+
+    Raises
+    ------
+    UnknownSymbol
+        Where there are no bars of it.
+    """
+    if not tables.exists("bars"):
+        raise UnknownSymbol("There are no stored bars.")
+    wanted = pl.col("symbol").is_in([symbol, volatility_symbol]) & pl.col("close").is_not_null()
+    known = pl.lit(value=True) if known_by is None else pl.col("known_at") <= known_by
+    rows = (
+        tables.scan("bars")
+        .filter(wanted & known)
+        .select("symbol", "session", "close", "known_at")
+        .sort("session", "known_at")
+        .group_by("symbol", maintain_order=True)
+        .last()
+        .collect()
+    )
+    last = {each: (session, close) for each, session, close, _ in rows.iter_rows()}
+    if symbol not in last:
+        raise UnknownSymbol(f"There are no stored bars of {symbol}.")
+    session, close = last[symbol]
+    points = last.get(volatility_symbol)
+    same = points is not None and points[0] == session and symbol != volatility_symbol
+    return MarketState(symbol, close, sessions.close(session), name, points[1] / 100.0 if same and points else None)
