@@ -62,10 +62,13 @@ def test_what_is_missing_is_counted_and_never_compared() -> None:
     assert (nothing["distance"], nothing["drifts"], nothing["missing"]) == (None, None, 1.0)
 
 
-def test_a_short_past_says_nothing_and_no_past_is_refused() -> None:
+def test_a_short_past_says_nothing() -> None:
+    """No alarm, and no silence that looks like one: null."""
     assert found(rows(100, 3, late=3.0), "jumps")["drifts"] is None
-    with pytest.raises(BadInput, match="there are 40 in all"):
-        found(rows(40, 3), "jumps")
+    alone = found(rows(40, 3), "jumps")
+    assert (alone["distance"], alone["drifts"], alone["missing_before"], alone["n"]) == (None, None, None, 120)
+    with pytest.raises(BadInput, match="`recent_days`"):
+        feature_drift(rows(40, 3), ["jumps"], recent_days=0)
 
 
 def test_every_trade_is_counted_once_with_the_first_reason() -> None:

@@ -36,17 +36,19 @@ def feature_drift(rows: pl.DataFrame, features: Sequence[str], *, recent_days: i
         Kolmogorov and Smirnov), ``psi`` (population stability index over ten quantiles), ``missing`` and
         ``missing_before`` (shares), ``n``, ``n_before``, ``as_far`` (share of earlier stretches of as many days, each
         against all other earlier days, with at least this distance), ``stretches``, ``drifts``; the farthest first.
-        ``as_far`` and ``drifts`` are null with fewer than `STRETCHES` stretches, ``distance`` where nothing is known.
+        ``as_far`` and ``drifts`` are null with fewer than `STRETCHES` stretches, ``distance`` and shares where there is
+        nothing to compare: without days before the last ones, or without a value.
 
     References
     ----------
     Siddiqi (2006), Credit Risk Scorecards, 136: the index and its limits 0.1 and 0.25, which depend on n.
     """
     days, day = np.unique(rows["session"].to_physical().to_numpy(), return_inverse=True)
-    if recent_days < 1 or len(days) <= recent_days:
-        raise BadInput(f"The last {recent_days} days are compared with days before them; there are {len(days)} in all.")
+    if recent_days < 1:
+        raise BadInput(f"`recent_days` must be at least 1; was {recent_days}.")
     found = [_of_feature(rows[name], name, day, len(days), recent_days) for name in features]
-    return pl.DataFrame(found, infer_schema_length=None, schema_overrides={"drifts": pl.Boolean}).sort(
+    kinds = {name: pl.Float64 for name in ("distance", "psi", "missing", "missing_before", "as_far")}
+    return pl.DataFrame(found, infer_schema_length=None, schema_overrides={**kinds, "drifts": pl.Boolean}).sort(
         "distance", "feature", descending=[True, False], nulls_last=True
     )
 
@@ -56,7 +58,7 @@ def _of_feature(column: pl.Series, name: str, day: np.ndarray, days: int, recent
     known, late = ~np.isnan(values), day >= days - recent
     row: dict[str, object] = {
         "feature": name, "distance": None, "psi": None,
-        "missing": float((~known[late]).mean()), "missing_before": float((~known[~late]).mean()),
+        "missing": _share(~known[late]), "missing_before": _share(~known[~late]),
         "n": int((known & late).sum()), "n_before": int((known & ~late).sum()),
         "as_far": None, "stretches": 0, "drifts": None,
     }  # fmt: skip
@@ -70,6 +72,10 @@ def _of_feature(column: pl.Series, name: str, day: np.ndarray, days: int, recent
         share = float((past >= distance).mean())
         row |= {"as_far": share, "drifts": share <= RARE and distance >= LEAST}
     return row
+
+
+def _share(truths: np.ndarray) -> float | None:
+    return float(truths.mean()) if len(truths) else None
 
 
 def _counts(values: np.ndarray, day: np.ndarray, days: int) -> np.ndarray:
