@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,8 @@ BUSY_SECONDS = 60.0
 #: Connections to PostgreSQL that are kept; as many again may be open for a moment.
 POOLED = 8
 CONNECT_SECONDS = 5
+#: How often a writer asks for SQLite's lock while another has it.
+_TURN_SECONDS = 0.001
 #: Held by every writer of a PostgreSQL database until its transaction ends ("openbell" in ASCII).
 LOCK = int.from_bytes(b"openbell", "big")
 _PASSWORD = re.compile(r"(password\s*=\s*)\S+", re.IGNORECASE)
@@ -188,10 +192,34 @@ def _engine(url: URL, wait_seconds: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         # A writer takes the lock before it reads the head; two that both read first could not both go on.
-        writes = connection.get_execution_options().get("openbell_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("openbell_writes", False):
+            _begin_writing(connection, wait_seconds)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_writing(connection: Connection, wait_seconds: float) -> None:
+    """Take SQLite's lock, asking often: its own waiting sleeps longer each time, up to a tenth of a second."""
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        if not _took_turn(raw, time.monotonic() + wait_seconds):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails once more, as SQLAlchemy tells it
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {int(wait_seconds * 1000)}")
+
+
+def _took_turn(raw: sqlite3.Connection, until: float) -> bool:
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return True
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                return False
+        time.sleep(_TURN_SECONDS)
 
 
 def _revision(connection: Connection) -> str | None:

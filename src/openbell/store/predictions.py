@@ -95,11 +95,13 @@ class Predictions:
         first: dict[str, Prediction] = {}
         for each in given:
             first.setdefault(each.id, each)
+        rows = {each.id: each.row for each in first.values()}  # before the lock is taken
         with self.database.adding() as connection:
             strays = _strays(connection, list(first.values()))
-            fitting = [each.row for each in first.values() if each.id not in strays]
+            fitting = [row for id, row in rows.items() if id not in strays]
             new = insert_new(connection, predictions, fitting, predictions.c.id)
-            standing = _hashes(connection, list(first))
+            there = _hashes(connection, [id for id in first if id not in new])
+        standing = there | {id: first[id].inputs_hash for id in new}
         return tuple(_became(each, first[each.id] is each and each.id in new, standing) for each in given)
 
     def get(self, ids: Sequence[str]) -> dict[str, Logged]:
@@ -195,7 +197,7 @@ def _strays(connection: Connection, given: Sequence[Prediction]) -> set[str]:
     return {id for id, arm in said.items() if arm is not None and stored[arm.experiment, arm.trade_id] != arm}
 
 
-def _hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+def _hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
     wanted = sa.select(predictions.c.id, predictions.c.inputs_hash)
     return {row.id: row.inputs_hash for row in chosen(connection, wanted, predictions.c.id, ids)}
 
