@@ -157,7 +157,7 @@ def test_what_is_assumed_is_flagged():
     assert "names no expiry" in told
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(tickets(comments=True))
 def test_what_is_written_is_read_back(ticket):
     """Property, check 30."""

@@ -130,7 +130,7 @@ def drawn(random: np.random.Generator) -> tuple:
     return "SPX", strategy, strikes, premium, str(random.choice(["BUY", "SELL"])), int(random.integers(1, 20)), kind
 
 
-@pytest.mark.parametrize("orders", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("orders", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_random_orders_against_brute_force(orders):
     """Check 17. An order is refused exactly where the grid says that it could only win or only lose."""
     random, stood = np.random.default_rng(5), 0

@@ -88,6 +88,7 @@ def right_of(strategy: str, strikes: Sequence[float], kind: str | None) -> tuple
 
     A butterfly or condor without a type is read as calls, as in the reference values of S1.17, and flagged.
     """
+    levels = rungs(strategy, strikes)
     word = "" if kind is None else str(kind).strip().upper()
     if has_both_rights(strategy):
         if word not in ("", "CALL/PUT", "PUT/CALL"):
@@ -101,7 +102,6 @@ def right_of(strategy: str, strikes: Sequence[float], kind: str | None) -> tuple
         return Right(word), ()
     if strategy not in ("BUTTERFLY", "CONDOR"):
         raise BadInput(f"{an(strategy)} needs an option type: CALL or PUT.")
-    levels = rungs(strategy, strikes)
     same = math.isclose(levels[1] - levels[0], levels[-1] - levels[-2])
     told = "puts pay the same" if same else "with unequal wings puts would pay otherwise; name it if they are meant"
     return Right.CALL, (f"No option type was given, so it was read as calls; {told}.",)
