@@ -105,6 +105,10 @@ REFUSED = [
     ("BUY +1 SPX 100 20 FEB 26 65 CALL STPLMT 2", "STPLMT", "has a limit price"),
     ("BUY +1 SPX 100 20 FEB 26 65 CALL @1 GTC DAY", "DAY", "both DAY and GTC"),
     ("BUY +1 SPX 100 20 FEB 26 65 CALL MKT WHEN SPX MARK AT OR ABOVE 60 AND VIX BELOW 2", "SPX MARK", "more than one"),
+    ("SELL -1 BUTTERFLY SPX 100 20 FEB 26 65/70/75 for 2 credit CALL @2.50 LMT", "CALL", "more of an order"),
+    ("SELL -1 SPX 100 20 FEB 26 65 CALL MKT 70 PUT", "70 PUT", "more of an order"),
+    ("SELL -1 IRON CONDOR SPX 100 20 FEB 26 65/70/60/55 @2 on the PUT side", "on the", "more of an order"),
+    (f"{B} 65/70/80 CALL @.4crCBOE", ".4cr", "a number of points"),
     ("HOLD +1 BUTTERFLY SPX 100 20 FEB 26 65/70/75 CALL @1", "", "BUY, SELL, BOT or SOLD"),
     ("SELL BUTTERFLY SPX 100 20 FEB 26 65/70/75 CALL @1", "", "whole number of units"),
 ]

@@ -69,8 +69,8 @@ def mutant(chance: random.Random) -> str:
     return text
 
 
-_HEAD = re.compile(r"\b(BUY|SELL|BOT|SOLD)\s+([+-]?)\s?([0-9,]+)(?=\s)", re.IGNORECASE | re.ASCII)
-_PRICE = re.compile(r"@\s*(-?)\s?\$?([0-9.,]+)\s*(cr|db)?", re.IGNORECASE | re.ASCII)
+_HEAD = re.compile(r"(?<![A-Za-z])(BUY|SELL|BOT|SOLD)\s+([+-]?)\s?([0-9,]+)(?=\s)", re.IGNORECASE | re.ASCII)
+_PRICE = re.compile(r"@\s*(-?)\s?\$?([0-9.,]+)\s*((?:cr|db)(?![A-Za-z]))?", re.IGNORECASE | re.ASCII)
 _PLAIN = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2014": "-", "\u00a0": " ", "\u202f": " "})
 
 
@@ -84,7 +84,7 @@ def contradiction(text: str, ticket: Ticket) -> str | None:
     verb, sign, quantity = heads[0][1].upper(), heads[0][2], int(heads[0][3].replace(",", ""))
     bought = verb in ("BUY", "BOT")
     body = plain[heads[0].end() :]
-    prices = _PRICE.findall(body)
+    prices = [] if re.search(r"\bSTP", body, re.IGNORECASE) else _PRICE.findall(body)
     price = float(prices[0][1].replace(",", "").rstrip(".")) if prices else None
     facts = {
         "the sign is against the verb": sign == ("-" if bought else "+"),

@@ -31,7 +31,7 @@ LONGEST_ORDER = 2_000
 EXAMPLE = "BUY +1 BUTTERFLY SPX 100 27 MAR 26 6455/6405/6355 PUT @14.25 LMT"
 #: What messages put in the place of a blank, a minus or a plain quote, letter for letter so that places stay.
 _PLAIN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u2019": "'"})
-_HEAD = re.compile(r"(?<![A-Za-z0-9])(?:BUY|SELL|BOT|SOLD)\s+([+-]?)\s?[0-9]", re.IGNORECASE | re.ASCII)
+_HEAD = re.compile(r"(?<![A-Za-z])(?:BUY|SELL|BOT|SOLD)\s+([+-]?)\s?[0-9]", re.IGNORECASE | re.ASCII)
 _TERMS = re.compile(r"@|/|\b(?:CALL|PUT|CREDIT|DEBIT)\b", re.IGNORECASE | re.ASCII)
 #: A line that has all an order has but a verb with a quantity: it is refused, not passed over.
 _VERBLESS = re.compile(

@@ -26,6 +26,11 @@ _VENUES = frozenset(
         "GEMINI", "MRX", "GEMX", "MEMX", "BEST", "SMART", "CME", "CBOT", "NYMEX", "COMEX", "CFE", "XCME", "XCBT",
     }
 )  # fmt: skip
+#: Words behind an order that go on with it: a right or a strike first, or a price beside other terms of an order.
+_GOES_ON = re.compile(
+    r"(?:[0-9.,/]+\s+)?(?:CALL|PUT)\b|(?=.*(?<!<)@\s*[+-]?\s?\$?\.?[0-9])(?=.*\b(?:CALL|PUT|LMT|MKT)\b)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,5 +281,13 @@ def _tail(parts: Parts, text: str) -> tuple[str | None, str | None]:
             raise Fault(each, f"`{each}` stands behind the price; it belongs behind the expiry that settles so.")
         (venues if word in _VENUES else tags).append(word if word in _VENUES else str(each))
     if parts.comment is not None:
+        _check_comment(parts)
         tags.append(text[parts.comment.start_pos :].strip())
     return " ".join(venues) or None, " ".join(tags) or None
+
+
+def _check_comment(parts: Parts) -> None:
+    """Refuse words behind an order that go on with it: what the order says there would be passed over."""
+    unsaid = not parts.rights and parts.leading is None
+    if _GOES_ON.match(parts.comment) or (unsaid and re.search(r"\b(?:CALL|PUT)\b", parts.comment, re.ASCII)):
+        raise Fault(parts.comment, "Behind the order's terms stands more of an order, which is in no place to be read.")
