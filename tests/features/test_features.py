@@ -47,7 +47,8 @@ def test_families_and_count(features):
     assert 110 <= sum(each.family != "prices" for each in BARS) <= 140
     assert {each.family for each in features.values()} == {
         "momentum", "trend", "volatility", "volume", "oscillators", "statistics", "ranges", "levels", "prices",
-        "regime", "fundamentals", "support_resistance", "chain", "implied", "context",
+        "regime", "fundamentals", "support_resistance", "chain", "implied", "context", "trade_prices",
+        "trade_predictions", "trade_times", "trade_market",
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openbell.core.time import MOMENT, Sessions
+from openbell.core.time import Sessions
 
 EXCHANGE_ZONE = "America/New_York"
 OPEN, CLOSE = dt.time(9, 30), dt.time(16)
