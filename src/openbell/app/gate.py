@@ -56,14 +56,14 @@ class Gate:
         from openbell.core.trade_rows import SHEET_SYMBOLS
 
         training = latest_gate(home, as_of)
-        settings = home.settings
+        settings, checks = home.settings, home.catalogue.checks_of(DESK)
         return cls(
             training=training,
             features=features_of(home),
             market=market_of(home, View(home.tables, as_of, home.sessions), list(SHEET_SYMBOLS)),
             desk=home.catalogue.desks[DESK],
-            checks=home.catalogue.checks_of(DESK),
-            limits=settings.safety,
+            checks=checks,
+            limits={each.name: settings.safety[each.name] for each in checks},
             wanted=settings.desks[DESK],
             arms={"control": settings.gate.ab_control, "test": settings.gate.ab_test},
             commission_usd=settings.gate.commission_usd,

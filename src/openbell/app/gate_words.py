@@ -61,7 +61,7 @@ def table_of(said: Assessment) -> pl.DataFrame:
         ("expected after costs", "not known" if said.expected_value_usd is None else _usd(said.expected_value_usd)),
         ("market data", _source(said)),
     ]
-    return pl.DataFrame(lines, schema=["", "USD, or a share"], orient="row")
+    return pl.DataFrame(lines, schema=["what", "is"], orient="row")
 
 
 def _usd(value: float | None) -> str:
