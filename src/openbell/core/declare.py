@@ -45,8 +45,8 @@ class Feature(Declaration):
     """A causal Polars expression over the ordered rows of one symbol on the session grid, or over one chain.
 
     `reads` says of what: ``bars``, ``fundamentals``, ``days`` (bars with the features of chains, the benchmark and the
-    volatility index beside them), a table of one chain: ``contracts``, ``expiries``, ``strikes``, or ``trades`` (one row
-    of a proposed trade, as it was known then). `lookback` counts the rows it needs, itself included; None derives it
+    volatility index beside them), a table of one chain: ``contracts``, ``expiries``, ``strikes``, or ``trades``, one
+    row of a proposed trade as it was known then. `lookback` counts the rows it needs, itself included; None derives it
     from the expression.
     """
 

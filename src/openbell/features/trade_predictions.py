@@ -189,7 +189,7 @@ def range_ratio() -> pl.Expr:
 
     References
     ----------
-    Parkinson (1980), The extreme value method for estimating the variance of the rate of return, Journal of Business 53.
+    Parkinson (1980), Journal of Business 53, 61-65.
     """
     return within_moves(pl.col("high") - pl.col("low"))
 

@@ -168,7 +168,7 @@ def _mean(
     nodes: np.ndarray, deviations: np.ndarray, smile: int,
 ) -> float:  # fmt: skip
     """Mean profit before costs, points."""
-    total, before = values[0], 0.0
+    total, before = float(values[0]), 0.0
     for place in range(n):
         slope = (values[place + 1] - values[place]) / (kinks[place + 1] - kinks[place]) if place + 1 < n else beyond
         total += (slope - before) * _call(forward, kinks[place], nodes, deviations, smile)
@@ -446,8 +446,7 @@ def fill_price_odds(
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _at_the_forward(nodes: np.ndarray, deviations: np.ndarray, n: int) -> float:
-    value: float = np.interp(0.0, nodes[:n], deviations[:n])
-    return value
+    return _smiled(0.0, nodes, deviations, n)[0]
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -318,8 +318,8 @@ def feature_reach(feature: Feature) -> Reach:
         )
     if feature.reads == "trades" and found != Reach(1):
         raise LeakFound(
-            f"The feature `{feature.name}` ({feature.module}): a feature of proposed trades reads its own row alone, for "
-            f"the rows beside it are other trades; it reaches {found.back} back."
+            f"The feature `{feature.name}` ({feature.module}): a feature of proposed trades reads its own row alone, "
+            f"for the rows beside it are other trades; it reaches {found.back} back."
         )
     return found
 

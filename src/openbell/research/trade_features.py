@@ -145,7 +145,7 @@ def check_trade_feature(feature: Feature) -> None:
     for name in feature.expression.meta.root_names():
         if name not in _KNOWN:
             raise DeclarationError(
-                f"The feature `{feature.name}` ({feature.module}) reads `{name}`, which a proposed trade does not have. "
+                f"The feature `{feature.name}` ({feature.module}) reads `{name}`, which no proposed trade has. "
                 f"{nearest(name, _KNOWN)}"
             )
     _checked.add(feature)
