@@ -29,11 +29,12 @@ def written(state: MarketState) -> bytes:
     ).encode()
 
 
-def read(content: bytes | str, source: str, symbol: str | None = None) -> MarketState:
+def read(content: bytes | str, source: str, symbol: str | None = None, *, own: bool = False) -> MarketState:
     """The state that `content` tells: ``price`` or ``spot_price``, ``timestamp`` with its zone, ``symbol``.
 
     ``volatility`` is a fraction per year, ``vix`` the same in percentage points; without either there is none. A
-    message without a symbol is about `symbol`, where that is given.
+    message without a symbol is about `symbol`, where that is given. `own` messages, those that `written` wrote, tell
+    their source themselves; any other is from `source`, whatever it says.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def read(content: bytes | str, source: str, symbol: str | None = None) -> Market
     price = _positive(told, ("price", "spot_price"), source)
     if price is None:
         raise DataMissing(f"{source} tells no price of {about}.")
-    name = str(told.get("source") or source)
+    name = str(told["source"]) if own and told.get("source") else source
     return MarketState(about.upper(), price, _moment(told, source), name, _volatility(told, source))
 
 

@@ -51,6 +51,7 @@ def prediction_answer(
     told = as_json(said)
     return told | {
         "prediction_id": prediction_id,
+        "strategy": strategy_word(ticket.strategy),
         "prediction": outcome_word(said),
         "requested_quantity": ticket.quantity,
         "risk_unlimited": found.risk_unlimited,

@@ -68,8 +68,8 @@ def calibration_error(judged: pl.DataFrame) -> float:
 
 
 def probability_drift(rows: pl.DataFrame) -> float | None:
-    """Population stability index of the last 20 days' probabilities against those before; None on fewer days."""
+    """Kolmogorov-Smirnov distance of the last 20 days' probabilities from those before; None on fewer days."""
     if rows["session"].n_unique() <= RECENT_DAYS:
         return None
-    found = feature_drift(rows, ["probability"], recent_days=RECENT_DAYS)["psi"][0]
+    found = feature_drift(rows, ["probability"], recent_days=RECENT_DAYS)["distance"][0]
     return None if found is None or not math.isfinite(found) else float(found)

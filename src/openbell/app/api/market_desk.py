@@ -73,7 +73,7 @@ class MarketDesk:
         if content is None:
             return None
         try:
-            state = state_messages.read(content, "cache", symbol)
+            state = state_messages.read(content, "cache", symbol, own=True)
         except DataMissing:
             return None
         return state if state.symbol == symbol and self._fresh(state) else None

@@ -82,8 +82,8 @@ class Metrics:
             multiprocess_mode=latest,
         )
         self.drift = Gauge(
-            "model_drift_psi",
-            "Population stability index of the probabilities, the newest part of the log against the part before.",
+            "model_drift_distance",
+            "Kolmogorov-Smirnov distance of the newest days' probabilities from those before.",
             registry=own,
             multiprocess_mode=latest,
         )
