@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.app.pages import Page, assert_no_missing_words, assert_whole_and_offline
-from tests.research import gate_worlds as worlds
+from tests.research import walked_worlds as worlds
 
 from openbell.app.cli import app, main
 from openbell.app.gate_live import live_walk, log_frame

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
-from tests.research import gate_worlds as worlds
+from tests.research import walked_worlds as worlds
 
 from openbell.core.errors import BadInput
 from openbell.research.gate_judged import judged, log_losses

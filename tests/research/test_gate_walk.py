@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.research import gate_worlds as worlds
+from tests.research import walked_worlds as worlds
 
 from openbell.core.errors import BadInput
 from openbell.research.gate_walk import checked, folds, running_base_rate, walk
