@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import logging
+import sys
 
 import httpx2
 import pytest
@@ -403,6 +404,14 @@ def test_the_key_is_from_the_argument_or_the_environment_and_shown_nowhere(monke
     monkeypatch.delenv("OPENBELL_API_KEY")
     checked(service, key=None)
     assert service.sent[-1][2] is None
+
+
+def test_without_its_packages_the_client_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tenacity", None)
+    with pytest.raises(BadInput, match=r"needs the package tenacity. Install it with"):
+        asyncio.run(PredictionClient(api_key=KEY).__aenter__())
+    with pytest.raises(BadInput, match=r"needs the package tenacity"), SyncPredictionClient(api_key=KEY):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,7 @@ class PredictionClient:
 
     async def __aenter__(self) -> PredictionClient:
         if self.settings.enabled:
-            httpx2 = _library("httpx2")
-            _library("tenacity")
+            httpx2, _ = _libraries()
             headers = {"X-API-Key": self._key} if self._key else {}
             self._http = httpx2.AsyncClient(
                 base_url=self.settings.api_url,
@@ -322,7 +321,7 @@ class PredictionClient:
         """The object that the service answers with; a failure worth it is tried again, with jitter."""
         if self._http is None:
             raise ServiceError("The client is not open; use it as `async with PredictionClient(...) as gate:`.")
-        tenacity = _library("tenacity")
+        _, tenacity = _libraries()
         content = json.dumps(body, sort_keys=True, allow_nan=False).encode()
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Again),
@@ -345,7 +344,7 @@ class PredictionClient:
         return float(asked) + random.uniform(0.0, 0.1)
 
     async def _once(self, path: str, content: bytes) -> dict[str, Any]:
-        httpx2 = _library("httpx2")
+        httpx2, _ = _libraries()
         try:
             response = await self._http.post(path, content=content, headers={"Content-Type": "application/json"})
         except (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
@@ -455,15 +454,16 @@ class SyncPredictionClient:
             loop.close()
 
 
-def _library(name: str) -> Any:
-    import importlib
-
+def _libraries() -> tuple[Any, Any]:
+    """The packages httpx2 and tenacity, which nothing else of the library needs."""
     try:
-        return importlib.import_module(name)
-    except ImportError:
+        import httpx2
+        import tenacity
+    except ImportError as error:
         raise BadInput(
-            f"The client needs the package {name}. Install it with `pip install 'openbell[client]'`."
+            f"The client needs the package {error.name}. Install it with `pip install 'openbell[client]'`."
         ) from None
+    return httpx2, tenacity
 
 
 def _sentence(response: Any) -> str:

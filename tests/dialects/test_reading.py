@@ -42,7 +42,18 @@ def test_faults_of_the_caller_are_told():
         read("x", dialect="discrod")
     with pytest.raises(BadInput, match="has no time zone"):
         read("x", at=dt.datetime(2022, 12, 5))
-    assert read("x" * 100_001).refusals[0].why.startswith("The text has 100,001 characters")
+    assert read("x" * 5_000_001).refusals[0].why.startswith("The text has 5,000,001 characters")
+
+
+def test_a_long_file_is_read_whole(monkeypatch):
+    """Kills: orders lost where a stretch is cut into parts, or places counted from the part."""
+    monkeypatch.setattr("openbell.dialects.reading.LONGEST_STRETCH", 100)
+    text = (TOS + "\nBTO 5 AI 25c 12/09\n @ 1\n" + "BUY -1 SPX 22 May 25 5905 CALL @1\n") * 20
+    found = read(text, at=AT)
+    assert len(found.tickets) == 40
+    assert {text.count("\n", 0, each.position) % 4 for each in found.refusals} == {3}
+    many = read((TOS + "\n") * 30)
+    assert len(many.tickets) == 30
 
 
 def test_the_corpus_is_read_or_refused_line_by_line(real_data):

@@ -14,7 +14,9 @@ from openbell.dialects import alert, companion, discord, json_form, leg_notation
 from openbell.dialects.json_values import document
 from openbell.dialects.places import shortened
 
-LONGEST_TEXT = 100_000
+LONGEST_TEXT = 5_000_000
+#: A stretch in one dialect is handed to its reader in parts of about this many characters, cut at ends of lines.
+LONGEST_STRETCH = 50_000
 _READERS: Mapping[str, alert.Reader] = MappingProxyType(
     {
         "tos": thinkorswim.read,
@@ -121,7 +123,8 @@ def _stretches(text: str) -> Iterator[tuple[str, int, str]]:
         name = _dialect_of(line)
         if name is None and run is not None and run[0] == "discord" and line.lstrip().startswith("@"):
             name = "discord"
-        if run is not None and name != run[0]:
+        long = run is not None and run[2] - run[1] > LONGEST_STRETCH and not line.lstrip().startswith("@")
+        if run is not None and (name != run[0] or long):
             yield run[0], run[1], text[run[1] : run[2]]
             run = None
         if name is not None:
