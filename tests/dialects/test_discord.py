@@ -95,7 +95,7 @@ REFUSED = [
     ("BTO SPY 450p/440c strangle 12/16 @1.20", 0, "which no named structure has"),
     ("BTO SPX 4400/4410/4420 IC 12/16 @ 1", 4, "has 4 strikes; 3"),
     ("BTO SPX 4400/4410 fly vertical 12/16 call @ 1", 22, "two structures"),
-    ("BTO SPX 4400/4410/4420/4430 12/16 @ 1", 4, "no strike"),
+    ("BTO SPX 4400/4410/4420/4430 12/16 @ 1", 4, "names 4400/4410/4420/4430 and neither call, put"),
     ("BTO SPX 4400c calendar 12/16 @ 1", 4, "has two expiries"),
     ("STO SPX 4400/4410/4420/4430 call IC 12/16 @ 1", 4, "has puts and calls"),
     ("BTO TSLA 250p 1/19 @ 1", 4, "not the usual Friday"),

@@ -165,6 +165,11 @@ def _refuse_shares(pieces: Pieces) -> None:
     """No strikes: shares where nothing speaks of an option, else an order that is not settled."""
     if pieces.strikes:
         return
+    ladders = [each for each in pieces.days if "/" in each and not _is_day(each)]
+    if ladders and pieces.structure is None and pieces.right is None:
+        raise Misplaced(
+            pieces.symbol_at, f"The alert on {pieces.symbol} names {ladders[0]} and neither call, put nor structure."
+        )
     if pieces.structure is None and pieces.right is None:
         raise Misplaced(
             pieces.symbol_at,
