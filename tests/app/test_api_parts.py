@@ -276,7 +276,7 @@ def test_accuracy_shows_only_with_enough_joined_outcomes(tmp_path: Path):
                 {"n": number},
                 probability=0.8, threshold=0.5, trade_id=f"{symbol}{number}", key_id="k",
             )
-            for symbol, many in (("SPX", 100), ("NDX", 99))
+            for symbol, many in (("SPX", 100), ("NDX", 40))
             for number in range(many)
         ]  # fmt: skip
         log.append(rows)
@@ -287,7 +287,7 @@ def test_accuracy_shows_only_with_enough_joined_outcomes(tmp_path: Path):
     text = metrics.text().decode()
     assert 'model_accuracy{strategy="Vertical",symbol="SPX"} 0.8' in text
     assert 'model_accuracy{strategy="Vertical",symbol="NDX"}' not in text
-    assert 'model_outcomes{strategy="Vertical",symbol="NDX"} 99.0' in text
+    assert 'model_outcomes{strategy="Vertical",symbol="NDX"} 40.0' in text
     (calibration,) = [
         float(line.split()[1]) for line in text.splitlines() if line.startswith("model_calibration_error ")
     ]

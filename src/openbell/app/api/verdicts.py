@@ -84,7 +84,7 @@ async def _serve(socket: WebSocket, service: Service, token: str, listener: List
         finally:
             for job in jobs:
                 job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.wait(jobs)  # not gather: it would give a cancellation from outside another name
     if listener.behind.is_set():
         await _say_goodbye(
             socket, LATER, f"More than {MOST_WAITING} verdicts waited for you; those after were not sent. Come again."
