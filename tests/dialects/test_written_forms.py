@@ -98,6 +98,8 @@ def test_the_short_form_of_the_service():
         (json.dumps(SHORT | {"strategy": "Vertical", "strikes": [1, 2]}), "needs an option type"),
         (json.dumps(SHORT | {"strategy": "Calendar"}), "There is no strategy that its strikes settle"),
         (json.dumps(SHORT | {"strategy": "Iron Candor"}), "Did you mean `IRON CONDOR`"),
+        (json.dumps(SHORT | {"symbol": "/ESZ26"}), "needs its `multiplier`"),
+        (json.dumps(SHORT | {"multiplier": 0}), "must be above 0; was 0"),
         (json.dumps(SHORT | {"quantity": 0}), "needs a quantity of 1 or more"),
         (json.dumps(SHORT | {"quantity": 1.5}), "`quantity` must be a whole number"),
         (json.dumps(SHORT | {"expiry": "22.5.2025"}), "must be a day like 2025-05-22"),

@@ -152,10 +152,13 @@ def collected(tree: Any, text: str) -> Pieces:
             tail = [each for each in child.children if hasattr(each, "data")]
         else:
             head.append(child)
+    if pieces.symbol.startswith("/"):
+        raise Misplaced(pieces.symbol_at, f"An alert does not say how much a point of {pieces.symbol} is worth.")
     _strikes(pieces, head)
     _take(pieces, head)
     _refuse_shares(pieces)
     for piece in head:
+        _trend(pieces, piece)
         _price(pieces, piece)
     _fill(pieces, tail)
     return pieces
@@ -330,6 +333,16 @@ def _sign(pieces: Pieces, credit: bool, position: int) -> None:
     if pieces.credit not in (None, credit):
         raise Misplaced(position, "The alert says credit and debit; which is it?")
     pieces.credit = credit
+
+
+def _trend(pieces: Pieces, piece: Any) -> None:
+    """A bull or bear spread says whether it is for a credit: of calls the bull pays, of puts the bear does."""
+    if piece.data != "trend":
+        return
+    token = piece.children[0]
+    if pieces.right is None or pieces.structure not in ("spread", "vertical"):
+        raise Misplaced(token.start_pos, f"`{token}` goes with a spread of calls or of puts.")
+    _sign(pieces, (token.lower() == "bull") == (pieces.right is Right.PUT), token.start_pos)
 
 
 def _price(pieces: Pieces, piece: Any) -> None:

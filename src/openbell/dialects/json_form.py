@@ -94,7 +94,7 @@ def _whole(order: Fields) -> Ticket:
         strategy=order.name("strategy", STRATEGIES),
         legs=legs,
         premium=order.number("premium", optional=True),
-        multiplier=order.number("multiplier", optional=True) or 100.0,
+        multiplier=_multiplier(order),
         settlement=order.word("settlement", Settlement, optional=True),
         order_type=order.word("order_type", OrderType, optional=True) or OrderType.LIMIT,
         status=order.word("status", Status, optional=True) or Status.ORDER,
@@ -103,6 +103,14 @@ def _whole(order: Fields) -> Ticket:
         **{name: order.text(name) for name in ("time_in_force", "exchange", "series", "number", "comment")},
         flags=tuple(order.texts("flags")),
     )
+
+
+def _multiplier(order: Fields) -> float:
+    """USD per point: 100 of equity and index options; that of a future has to be named."""
+    if not order.has("multiplier") and order.symbol("symbol").startswith("/"):
+        raise BadInput(f"The order on the future {order.symbol('symbol')} needs its `multiplier`, USD per point.")
+    found = order.number("multiplier", optional=True)
+    return 100.0 if found is None else float(found)
 
 
 def _leg(leg: Fields) -> TicketLeg:
@@ -143,7 +151,7 @@ def _short(order: Fields) -> Ticket:
         strategy=strategy,
         legs=ladder(strategy, strikes, right, side, expiry),
         premium=premium if side is Side.BUY else -premium,
-        multiplier=order.number("multiplier", optional=True) or 100.0,
+        multiplier=_multiplier(order),
         status=status,
         flags=flags if expiry else (*flags, "No expiry is written, so it is open."),
     )
