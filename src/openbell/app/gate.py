@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
-from openbell.app.gate_data import features_of, market_of, with_facts
+from openbell.app.gate_data import features_of, market_of
 from openbell.app.gate_payoffs import Bounds, bounds_of
-from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, trade_rows
+from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, symbol_days, trade_rows
 from openbell.app.gate_training import DESK, GateTraining, latest_gate
 from openbell.core.assessment import Answer, Asked, Assessment, Offer, PriceOdds, Word
 from openbell.core.declare import Check, Desk, Feature
-from openbell.core.hashing import digest
 from openbell.core.ticket import Ticket
 from openbell.core.time import Sessions
-from openbell.core.trade_rows import LEVELS
+from openbell.core.trade_rows import LEVELS, SHEET_SYMBOLS
 from openbell.core.types import Book, Decision, Outcome, Verdict
 from openbell.core.view import View
-from openbell.research.trade_features import trade_features
+from openbell.research.trade_facts import facts
+from openbell.research.trade_features import MARKET, trade_features, with_market
 from openbell.trade.judging import judge
 
 if TYPE_CHECKING:
@@ -49,12 +51,11 @@ class Gate:
     commission_usd: float
     capital_usd: float
     sessions: Sessions
+    _known: dict[dt.date, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, home: Home, as_of: dt.datetime) -> Gate:
         """The gate of `home` with the last training before `as_of` and the market known by then."""
-        from openbell.core.trade_rows import SHEET_SYMBOLS
-
         training = latest_gate(home, as_of)
         settings, checks = home.settings, home.catalogue.checks_of(DESK)
         return cls(
@@ -122,16 +123,21 @@ class Gate:
         """Facts, features and, where a model was trained, its word on each of these questions."""
         if not asked:
             return [], []
-        trades = trade_rows(asked, days)
-        whole = with_facts(
-            trades,
-            self.market,
-            commission_usd=self.commission_usd,
-            sessions=self.sessions,
-            seen=[each.market for each in asked],
-        )
+        beside = [self._beside(day).get(each.ticket.underlying, {}) for each, day in zip(asked, days, strict=True)]
+        rows = trade_rows(asked, days, beside)
+        whole = facts(rows, commission_usd=self.commission_usd, sessions=self.sessions)
         table = whole.hstack(trade_features(whole, self.features))
         return list(table.iter_rows(named=True)), self._words(table, asked)
+
+    def _beside(self, session: dt.date) -> Mapping[str, Mapping[str, float | None]]:
+        """The market of each symbol as of the open of `session`; looked up once."""
+        found = self._known.get(session)
+        if found is None:
+            days = symbol_days(SHEET_SYMBOLS, session, self.sessions.open(session))
+            rows = with_market(days, self.market).select("symbol", *MARKET)
+            found = {row.pop("symbol"): row for row in rows.iter_rows(named=True)}
+            self._known[session] = found
+        return found
 
     def _words(self, table: pl.DataFrame, asked: Sequence[Asked]) -> list[Word | None]:
         """The calibrated word of the model of each row's arm; None where the price says nothing to start from."""
@@ -224,7 +230,7 @@ def assessment(offer: Offer, decision: Decision, verdicts: Sequence[Verdict]) ->
         threshold=word.threshold if word else None,
         expected_value_usd=_times(expected, ticket.quantity),
         features=offer.features,
-        features_hash=digest(dict(offer.features)) if offer.features else None,
+        features_hash=_hash(offer.features) if offer.features else None,
         data_source=asked.market.source if asked.market else None,
         data_age_seconds=(asked.at - asked.market.observed_at).total_seconds() if asked.market else None,
         trade_id=asked.trade_id,
@@ -238,6 +244,12 @@ def _head(said: str, answer: Answer, units: int, asked: int) -> str:
     _, _, rest = said.partition(" ")
     what = rest.partition(" to ")[0].rstrip(".")
     return f"{answer} {what} to {units}." if answer is Answer.REDUCE else f"{answer} {what}."
+
+
+def _hash(features: Mapping[str, float | None]) -> str:
+    """Of names and values; every bit of every value counts."""
+    values = np.array([np.nan if each is None else each for each in features.values()], dtype=np.float64)
+    return hashlib.sha256("\0".join(features).encode() + b"\0\0" + values.tobytes()).hexdigest()
 
 
 def _times(value: float | None, quantity: int) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,11 @@ import polars as pl
 
 from openbell.core.declare import Feature
 from openbell.core.errors import DataMissing
-from openbell.core.ticket import MarketState
-from openbell.core.time import Sessions
 from openbell.core.view import View
 from openbell.market.trade_importing import stored_trades
 from openbell.research.gate_drift import feature_drift
 from openbell.research.gate_reasons import computed
-from openbell.research.trade_facts import MARKET_VOLATILITY, fact_counts, facts
+from openbell.research.trade_facts import fact_counts, facts
 from openbell.research.trade_features import market_columns, trade_features, with_market
 
 if TYPE_CHECKING:
@@ -74,7 +71,8 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
     view = View(home.tables, moment, home.sessions)
     trades = stored_trades(home.tables, known_by=moment)
     market = market_of(home, view, trades["symbol"].unique().sort().to_list())
-    whole = with_facts(trades, market, commission_usd=home.settings.gate.commission_usd, sessions=home.sessions)
+    beside = with_market(trades, market)
+    whole = facts(beside, commission_usd=home.settings.gate.commission_usd, sessions=home.sessions)
     features = trade_features(whole, features_of(home))
     table = whole.select(KEPT).hstack(features)
     usable = pl.col("win").is_not_null() & pl.col("price_probability").is_not_null() & pl.col("risk_usd").is_not_null()
@@ -89,25 +87,6 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
         drift=feature_drift(rows, features.columns),
         notes=tuple(_notes(table, rows, fact_counts(whole))),
     )
-
-
-def with_facts(
-    trades: pl.DataFrame,
-    market: pl.DataFrame | None,
-    *,
-    commission_usd: float,
-    sessions: Sessions,
-    seen: Sequence[MarketState | None] = (),
-) -> pl.DataFrame:
-    """`trades` with the market around them and what their own price says; stored rows and requests alike.
-
-    `seen` is what a request saw of the market at its moment; its volatility stands in place of the session's.
-    """
-    table = with_market(trades, market)
-    if seen:
-        now = pl.Series([None if each is None else each.volatility for each in seen], dtype=pl.Float64)
-        table = table.with_columns(pl.coalesce(now.alias("_seen"), MARKET_VOLATILITY).alias(MARKET_VOLATILITY))
-    return facts(table, commission_usd=commission_usd, sessions=sessions)
 
 
 def _as_of(home: Home, session: dt.date | None) -> dt.datetime:

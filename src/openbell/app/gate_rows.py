@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from openbell.core.assessment import Asked
 from openbell.core.ticket import Ticket
-from openbell.core.time import Sessions
+from openbell.core.time import MOMENT, Sessions
 from openbell.core.trade_rows import SHEET_STRATEGIES, TRADES
 from openbell.core.types import Settlement
 from openbell.quant.payoffs import owing
 from openbell.quant.ticket_profile import legs_of
+from openbell.research.trade_facts import MARKET_VOLATILITY
+from openbell.research.trade_features import MARKET
 
+_SCHEMA = pl.Schema({**TRADES, **dict.fromkeys(MARKET, pl.Float64)})
 #: Legs that a row holds.
 MOST_LEGS = 4
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -32,14 +35,24 @@ def fits_a_row(ticket: Ticket) -> bool:
     return ticket.premium is not None and ticket.dated and len(ticket.expiries) == 1 and len(ticket.legs) <= MOST_LEGS
 
 
-def trade_rows(asked: Sequence[Asked], sessions: Sequence[dt.date]) -> pl.DataFrame:
-    """One row of `TRADES` for each question that `fits_a_row`, in their order.
+def trade_rows(
+    asked: Sequence[Asked], sessions: Sequence[dt.date], beside: Sequence[Mapping[str, float | None]]
+) -> pl.DataFrame:
+    """One row of `TRADES`, and of the market, for each question that `fits_a_row`, in their order.
 
-    `sessions` are those in which the questions are asked. Numbers are points per unit; everything that tells an outcome
-    is null.
+    `sessions` are those in which the questions are asked, `beside` the market as of their opens. Numbers are points per
+    unit; everything that tells an outcome is null. The volatility that a question saw stands in place of the session's.
     """
-    rows = [_row(each, session) for each, session in zip(asked, sessions, strict=True)]
-    return pl.DataFrame(rows, schema=dict(TRADES), orient="row")
+    rows = [_row(*each) for each in zip(asked, sessions, beside, strict=True)]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def symbol_days(symbols: Sequence[str], session: dt.date, opens: dt.datetime) -> pl.DataFrame:
+    """What a market is set beside: each symbol at the open of `session`."""
+    return pl.DataFrame(
+        {"symbol": symbols, "date": session, "known_at": opens},
+        schema={"symbol": pl.String, "date": pl.Date, "known_at": MOMENT},
+    )
 
 
 def _quoted(ticket: Ticket) -> float | None:
@@ -51,10 +64,11 @@ def _quoted(ticket: Ticket) -> float | None:
     return -ticket.premium if owes else ticket.premium
 
 
-def _row(asked: Asked, session: dt.date) -> list[object]:
+def _row(asked: Asked, session: dt.date, beside: Mapping[str, float | None]) -> list[object]:
     ticket, said, market = asked.ticket, asked.prophecy, asked.market
     here = asked.at.astimezone(_NEW_YORK)
     known: dict[str, object] = {
+        **beside,
         "date": session,
         "time": f"{here:%H:%M}",
         "timestamp": asked.at,
@@ -75,7 +89,9 @@ def _row(asked: Asked, session: dt.date) -> list[object]:
     }
     for number, leg in enumerate(ticket.legs, start=1):
         known |= {f"strike{number}": leg.strike, f"direction{number}": leg.ratio, f"type{number}": leg.right.value}
-    return [known.get(name) for name in TRADES]
+    if market is not None and market.volatility is not None:
+        known[MARKET_VOLATILITY] = market.volatility
+    return [known.get(name) for name in _SCHEMA]
 
 
 def last_moment(ticket: Ticket, calendar: Sessions) -> dt.datetime | None:
