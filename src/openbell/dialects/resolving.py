@@ -14,6 +14,8 @@ LAST_TRADE = dt.time(16, 15)
 FURTHEST_DAYS = 270
 #: Symbols with an expiry on every session; those of other symbols that are not on a Friday are rare.
 DAILY = frozenset({"SPX", "SPXW", "XSP", "NDX", "NDXP", "RUT", "RUTW", "SPY", "QQQ", "IWM"})
+#: Since when all of them have one.
+DAILY_SINCE = dt.date(2024, 2, 1)
 
 
 def today(at: dt.datetime) -> dt.date:
@@ -71,8 +73,6 @@ def days_on(days: int, at: dt.datetime | None) -> tuple[dt.date | None, str]:
 
 def undated(symbol: str, at: dt.datetime | None) -> tuple[dt.date | None, str]:
     """The expiry of an order on `symbol` that names none: the day of the message where it always has one."""
-    from openbell.dialects.thinkorswim_dates import DAILY_SINCE
-
     because = "The order names no expiry"
     if symbol not in DAILY or (at is not None and today(at) < DAILY_SINCE):
         return None, f"{because}, and {symbol} has none on every day, so it is open."

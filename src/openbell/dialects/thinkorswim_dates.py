@@ -7,16 +7,13 @@ import re
 from typing import Any
 
 from openbell.core.types import Settlement
-from openbell.dialects.resolving import days_on, same_day, with_year
+from openbell.dialects.resolving import days_on, undated, with_year
 from openbell.dialects.strategies import Expiry
 from openbell.dialects.thinkorswim_parts import Parts
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 #: Letters of the months in symbols of futures.
 CODES = "FGHJKMNQUVXZ"
-#: Underlyings with an option that expires on every session, and since when all of them have.
-DAILY = frozenset({"SPX", "XSP", "NDX", "RUT", "SPY", "QQQ", "IWM"})
-DAILY_SINCE = dt.date(2024, 2, 1)
 _DAY = re.compile(r"([0-9]{0,2})\s?([A-Za-z]{3})[A-Za-z]*\s?([0-9]*)")
 ROOT = re.compile(rf"/[A-Z][A-Z0-9]*([{CODES}])([0-9]{{1,2}})")
 
@@ -77,10 +74,7 @@ def _check_year(parts: Parts) -> None:
 
 def _undated(symbol: str, roots: list[str], at: dt.datetime | None) -> tuple[tuple[Expiry, ...], tuple[str, ...]]:
     root = roots[0] if len(roots) == 1 else None
-    because = "The order names no expiry"
-    if symbol not in DAILY or (at is not None and at.date() < DAILY_SINCE):
-        return (Expiry(None, root),), (f"{because}, and {symbol} has none on every day, so it is open.",)
-    day, told = same_day(at, because)
+    day, told = undated(symbol, at)
     return (Expiry(day, root, None if day is None else day.toordinal()),), (told,)
 
 
