@@ -266,15 +266,17 @@ def test_a_short_term_of_spx_never_stands_beside_spy(tmp_path):
 
 
 def test_a_delta_speaks_for_its_minute_and_five_after(tmp_path):
-    """By hand: a delta at 14:30:53 is six minutes before 14:36 and five before 14:35; one at 14:36:05 is after 14:35.
-    Kills: a nearest join that looks forward, a tolerance of four or six minutes, seconds compared with minutes."""
+    """By hand: a delta at 14:30:53 is five minutes before 14:35; one at 14:36:05 is in its minute for 14:36, five
+    before 14:41 and six before 14:42, and for 14:35 it is the future. Kills: a nearest join that looks forward, a
+    tolerance of four or six minutes, seconds compared with minutes."""
+    times = ("09:35", "09:36", "09:41", "09:42")
     folder = day_of_three(
         tmp_path,
-        profit=[profit_row(time="09:35"), profit_row(time="09:36"), profit_row(time="09:50")],
+        profit=[profit_row(time=time) for time in times],
         delta=[delta_row(time="14:30:53", short="1"), delta_row(time="14:36:05", short="2")],
     )
     told = dict(read(folder).trades.select("time", "short_term").iter_rows())
-    assert told == {"09:35": 1.0, "09:36": 2.0, "09:50": None}
+    assert told == dict(zip(times, (1.0, 2.0, 2.0, None), strict=True))
 
 
 def test_what_one_sheet_says_no_other_takes_back(tmp_path):
@@ -322,16 +324,18 @@ def test_legs_are_signed_units_and_a_butterfly_has_two_in_its_middle(tmp_path):
 
 def test_duplicates_are_kept_apart_and_counted(tmp_path):
     """A day downloaded twice. The second download has the profit that the first lacks, and one premium that differs.
-    Kills: a trade counted twice, the later value over the earlier, a gap that stays open, a merge of both."""
+    Kills: a trade counted twice, the later value over the earlier, a gap that stays open, a gap filled by a row that
+    contradicts."""
     first = tmp_path / "2024-11-15-AAAAA"
     second = tmp_path / "2024-11-15-BBBBB"
-    made.put(first, "profit.csv", made.PROFIT_2024, profit_row(raw=""), profit_row(time="09:40"))
+    made.put(first, "profit.csv", made.PROFIT_2024, profit_row(raw=""), profit_row(time="09:40", risk=""))
     made.put(second, "profit.csv", made.PROFIT_2024, profit_row(), profit_row(time="09:40", premium=".95", raw="1"))
     found = read(first, second)
     assert rules(found) == {"duplicate": 1, "duplicate_differs": 1}
     assert found.counts.row(0)[4] == 2
     assert one(found, time="09:35")["profit"] == 0.85
     assert (one(found, time="09:40")["premium"], one(found, time="09:40")["profit"]) == (0.85, 0.85)
+    assert one(found, time="09:40")["risk"] is None
     aside = found.set_aside.filter(pl.col("rule") == "duplicate_differs").row(0, named=True)
     assert (aside["file"], aside["line"]) == ("2024-11-15-BBBBB/profit.csv", 3)
     assert ",.95," in aside["shown"]

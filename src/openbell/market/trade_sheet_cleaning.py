@@ -19,17 +19,16 @@ _DATES = ("%m-%d-%Y", "%Y-%m-%d")
 _TIMES = ("%H:%M", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p")
 
 
-def cleaned(cells: pl.Series) -> pl.Series:
-    """Texts without control characters, blanks joined to one; null where nothing is left.
+#: A text that cleaning would change.
+_DIRTY = rf"^$|^\s|\s$|\s\s|[\t\u{{00A0}}]|{CONTROL}"
 
-    Each distinct text is cleaned once: sheets repeat their symbols, names and times.
-    """
-    told = cells.unique(maintain_order=True).drop_nulls()
-    clean = told.str.replace_all(CONTROL, "").str.replace_all(_BLANK, " ").str.strip_chars()
-    clean = clean.set(clean == "", None)
-    if clean.equals(told, null_equal=True):
+
+def cleaned(cells: pl.Series) -> pl.Series:
+    """Texts without control characters, blanks joined to one; null where nothing is left."""
+    if not cells.str.contains(_DIRTY).any():
         return cells
-    return cells.replace_strict(told, clean, default=None, return_dtype=pl.String)
+    clean = cells.str.replace_all(CONTROL, "").str.replace_all(_BLANK, " ").str.strip_chars()
+    return clean.set(clean == "", None)
 
 
 def number(cells: pl.Series) -> tuple[pl.Series, pl.Series]:

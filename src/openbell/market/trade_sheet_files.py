@@ -17,8 +17,6 @@ from openbell.market.trade_sheet_headers import NAMES, SOURCES, Header, header
 
 #: ``2024-11-15-64E0C``; the folders of December 2022 write the month first: ``12-12-2022-B792E``.
 _DAY = re.compile(r"^(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{1,2})-(\d{1,2})-(\d{4}))(?!\d)")
-#: The separator of unit cells when a row is shown as it was received.
-_SHOWN = ","
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,8 @@ def cells(sheet: Sheet) -> tuple[Header, pl.DataFrame]:
 
     Returns
     -------
-    The header, and a frame with one String column per recognised cell, ``line`` (Int64, of the file), ``day`` (the
-    folder's), ``generation``, ``shown`` (the row as it was received) and ``broken`` (more cells than the header has).
+    The header, and a frame with one String column per recognised cell, ``line`` (Int64, of the file), ``folder_day``,
+    ``generation``, ``shown`` (the line as it was received) and ``broken`` (more cells than the header has).
     """
     content = sheet.path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\n")
@@ -94,7 +92,9 @@ def cells(sheet: Sheet) -> tuple[Header, pl.DataFrame]:
     where = f"{sheet.name}, line {at + 1}"
     names = next(csv.reader([lines[at].decode("utf-8", "replace")]))
     known = header(sheet.source, names, where=where)
-    return known, _named(_rows(content, at + 1, known.width, sheet), known, sheet, at + 2)
+    rows = _rows(content, at + 1, known.width, sheet)
+    shown = b"\n".join(lines[at + 1 :]).decode("utf-8", "replace").split("\n")[: rows.height]
+    return known, _named(rows.with_columns(pl.Series("shown", shown, pl.String)), known, sheet, at + 2)
 
 
 def _rows(content: bytes, after: int, width: int, sheet: Sheet) -> pl.DataFrame:
@@ -115,7 +115,7 @@ def _rows(content: bytes, after: int, width: int, sheet: Sheet) -> pl.DataFrame:
     except pl.exceptions.PolarsError as failure:
         line = after + 1 + _unclosed(body[0])
         raise BadInput(f"{sheet.name}, line {line}: a quote opens and does not close. Remove or close it.") from failure
-    if b'"' in body[0] and rows.height < body[0].rstrip(b"\r\n").count(b"\n") + 1:
+    if rows.height < body[0].rstrip(b"\r\n").count(b"\n") + 1:
         line = after + 1 + _unclosed(body[0])
         raise BadInput(f"{sheet.name}, line {line}: a quoted cell runs over the end of its line. Close its quote.")
     return rows
@@ -127,16 +127,13 @@ def _unclosed(body: bytes) -> int:
 
 
 def _named(rows: pl.DataFrame, known: Header, sheet: Sheet, first_line: int) -> pl.DataFrame:
-    everything = pl.concat_str(
-        [pl.col(f"cell{number}").fill_null("") for number in range(known.width + 1)], separator=_SHOWN
-    )
     return rows.select(
         *(pl.col(f"cell{place}").alias(name) for name, place in known.places.items()),
         (pl.int_range(pl.len(), dtype=pl.Int64) + first_line).alias("line"),
         pl.lit(sheet.name).alias("file"),
         pl.lit(sheet.day).alias("folder_day"),
         pl.lit(known.generation, dtype=pl.Int64).alias("generation"),
-        everything.str.strip_chars_end(_SHOWN).alias("shown"),
+        "shown",
         pl.col(f"cell{known.width}").is_not_null().alias("broken"),
     )
 

@@ -135,7 +135,6 @@ def _with_delta(rows: pl.DataFrame, delta: pl.DataFrame) -> tuple[pl.DataFrame, 
 
 
 def missing_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with every column of `SHEET` that no sheet had as null."""
-    return rows.with_columns(
-        pl.lit(None).cast(kind).alias(name) for name, kind in SHEET.items() if name not in rows.columns
-    )
+    """`rows` with every column of `SHEET` that no sheet has as null, but the clock, which follows later."""
+    lacking = [name for name in SHEET if name not in (*rows.columns, "date", "time", "timestamp", "win")]
+    return rows.with_columns(pl.lit(None).cast(SHEET[name]).alias(name) for name in lacking)

@@ -10,6 +10,7 @@ import polars as pl
 from openbell.core.time import MOMENT, Sessions
 from openbell.core.trade_rows import SHEET, SHEET_STRATEGIES
 from openbell.market.trade_sheet_cleaning import EXCHANGE_ZONE, cleaned, moments, number
+from openbell.market.trade_sheet_headers import NAMES
 
 #: On whose clock each sheet is written.
 ZONES: Mapping[str, str] = MappingProxyType({"profit": EXCHANGE_ZONE, "trades": "UTC", "delta": "UTC"})
@@ -73,6 +74,7 @@ def judged(source: str, raw: pl.DataFrame, sessions: Sessions) -> tuple[pl.DataF
     clocked = moments(raw.with_columns(pl.col("symbol").str.to_uppercase()), ZONES[source])
     named = clocked.with_columns(_strategy(source), pl.col("exact_at").dt.truncate("1m").alias("minute"))
     day = pl.col("minute").dt.convert_time_zone(EXCHANGE_ZONE).dt.date().alias("session")
+    named = named.with_columns(_sums(named), pl.all_horizontal(pl.col(list(NAMES[source])).is_null()).alias("blank"))
     ruled = named.with_columns(day).with_columns(_rule(source, sessions).alias("rule"))
     aside = ruled.filter(pl.col("rule").is_not_null())
     return _typed(source, ruled.filter(pl.col("rule").is_null())), set_aside(source, aside)
@@ -85,7 +87,7 @@ def set_aside(source: str, rows: pl.DataFrame) -> pl.DataFrame:
         "file",
         "line",
         "rule",
-        "shown",
+        pl.col("shown").str.strip_chars(" \r,"),
         "symbol",
         pl.col("strategy") if "strategy" in rows.columns else pl.lit(None, pl.String).alias("strategy"),
         pl.col("minute").cast(MOMENT),
@@ -100,22 +102,31 @@ def _strategy(source: str) -> pl.Expr:
     return plain.replace_strict(words, default=None, return_dtype=pl.String).alias("strategy")
 
 
+def _sums(rows: pl.DataFrame) -> pl.Series:
+    """Whether a row sums others up; each distinct label is judged once."""
+    summing = "|".join(name.lower() for name in SHEET_STRATEGIES)
+    found, labels = pl.repeat(False, rows.height, eager=True), ("symbol", "when", "day", "hour")
+    for name in labels:
+        told = rows[name].unique().drop_nulls()
+        plain = told.str.to_lowercase().str.strip_chars(": ")
+        words = told.filter(plain.is_in(list(SUMMARY)) | plain.str.contains(summing))
+        if words.len():
+            found |= rows[name].is_in(words.implode()).fill_null(False)
+    nothing = rows.select(pl.all_horizontal(pl.col(labels).is_null())).to_series()
+    return (found | nothing).alias("sums")
+
+
 def _rule(source: str, sessions: Sessions) -> pl.Expr:
     """The first rule that a row breaks; null for a good one."""
     symbol = pl.col("symbol")
-    strategies = "|".join(name.lower() for name in SHEET_STRATEGIES)
-    first = pl.coalesce(symbol, "when", "day", "hour").str.to_lowercase()
-    labels = [pl.col(name).str.to_lowercase().str.strip_chars(": ") for name in ("symbol", "when", "day", "hour")]
-    sums = pl.any_horizontal(
-        (each.is_in(list(SUMMARY)) | each.str.contains(strategies)).fill_null(False) for each in labels
-    ) | pl.all_horizontal(each.is_null() for each in labels)
+    first = pl.coalesce("symbol", "when", "day", "hour").str.to_lowercase()
     no_session = ~pl.col("session").is_in(pl.Series(sessions.dates, dtype=pl.Date).implode()).fill_null(True)
     return (
-        pl.when(~pl.col("shown").str.contains(r"[^\s,]"))
+        pl.when("blank")
         .then(pl.lit("blank"))
         .when((symbol == "SYMBOL") | first.is_in(["when", "day", "date"]).fill_null(False))
         .then(pl.lit("header"))
-        .when(sums)
+        .when("sums")
         .then(pl.lit("summary"))
         .when(pl.col("broken"))
         .then(pl.lit("too_many_cells"))

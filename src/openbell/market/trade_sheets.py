@@ -122,23 +122,30 @@ def _dated(rows: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
     A trade expires on its own session unless its text says otherwise; an expiry without a session, a Saturday's, is
     settled by the session before it.
     """
-    local = pl.col("minute").dt.convert_time_zone(EXCHANGE_ZONE)
-    expiry = pl.coalesce("text_expiry", "session")
-    closes = sessions.frame.select(pl.col("session").alias("last"), "close_at").sort("last")
-    rows = rows.with_columns(
-        expiry.alias("expiry"),
+    clock = (
+        rows.select("minute")
+        .unique()
+        .with_columns(pl.col("minute").dt.convert_time_zone(EXCHANGE_ZONE).dt.strftime("%H:%M").alias("time"))
+    )
+    rows = rows.with_columns(pl.coalesce("text_expiry", "session").alias("expiry"))
+    rows = rows.join(clock, on="minute", how="left", maintain_order="left")
+    rows = rows.join(_closes(rows["expiry"], sessions), on="expiry", how="left", maintain_order="left").with_columns(
         pl.col("session").alias("date"),
-        local.dt.strftime("%H:%M").alias("time"),
         pl.col("minute").alias("timestamp"),
         (pl.col("profit") > 0).alias("win"),
         pl.lit("points").alias("unit"),
         pl.lit(MULTIPLIER).alias("multiplier"),
         pl.col("exact_at").cast(MOMENT).alias("known_at"),
     )
-    order = rows.with_row_index("at").sort("expiry")
-    closed = order.join_asof(closes, left_on="expiry", right_on="last", strategy="backward").sort("at")
     known = pl.when(pl.col("profit").is_not_null()).then(pl.max_horizontal("close_at", "known_at"))
-    return closed.with_columns(known.alias("outcome_known_at")).sort("timestamp", "symbol", "strategy")
+    return rows.with_columns(known.alias("outcome_known_at"))
+
+
+def _closes(expiries: pl.Series, sessions: Sessions) -> pl.DataFrame:
+    """``close_at`` of each distinct expiry."""
+    closes = sessions.frame.select(pl.col("session").alias("last"), "close_at").sort("last")
+    days = expiries.unique().drop_nulls().sort().alias("expiry").to_frame()
+    return days.join_asof(closes, left_on="expiry", right_on="last", strategy="backward").drop("last")
 
 
 def _counts(
