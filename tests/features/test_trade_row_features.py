@@ -18,8 +18,9 @@ from openbell.core.declare import Feature, collect, feature
 from openbell.core.errors import DeclarationError
 from openbell.core.trade_rows import OUTCOME
 from openbell.features.trade_market import VIX_EDGES
+from openbell.quant.row_programs import program
 from openbell.research.trade_facts import facts
-from openbell.research.trade_features import trade_features
+from openbell.research.trade_features import FEW_ROWS, trade_features
 
 FEATURES = {name: each for name, each in declared().items() if each.reads == "trades"}
 #: Features that say whether something is there, or need one of several columns: a null of one need not be a null.
@@ -74,6 +75,37 @@ def test_rows_have_no_neighbours(rows):
     kept = np.sort(order[:150])
     assert values(rows[kept]).equals(full[kept])
     assert values(rows[700:701]).equals(full[700:701])
+
+
+def test_one_by_one_and_by_query_are_equal(rows):
+    """Check 14, for every feature by itself: the program of a request against the query of a batch, with numbers
+    missing at random, some of them 0 or no number at all. Kills: a null that counts as false, a division by 0."""
+    assert set(program({name: each.expression for name, each in FEATURES.items()}).results) == set(FEATURES)
+    rng = np.random.default_rng(4)
+    odd = rows[rng.permutation(rows.height)[:160]]
+    columns = {name for each in FEATURES.values() for name in each.expression.meta.root_names()}
+    for name in sorted(columns):
+        draw = pl.Series(rng.random(odd.height))
+        value = pl.when(draw < 0.15).then(None)
+        if odd.schema[name] == pl.Float64:
+            value = (
+                value.when(draw < 0.2)
+                .then(0.0)
+                .when(draw < 0.22)
+                .then(float("nan"))
+                .when(draw < 0.25)
+                .then(-pl.col(name))
+            )
+        odd = odd.with_columns(value.otherwise(pl.col(name)).alias(name))
+    whole = values(odd)
+    few = pl.concat([values(odd[i : i + 8]) for i in range(0, odd.height, 8)])
+    assert odd.height > FEW_ROWS > 8
+    assert whole.null_count().sum_horizontal().item() > 1_000
+    for name in whole.columns:
+        assert whole[name].is_null().equals(few[name].is_null()), name
+        np.testing.assert_allclose(
+            few[name].drop_nulls(), whole[name].drop_nulls(), rtol=1e-9, atol=1e-12, err_msg=name
+        )
 
 
 def test_the_outcome_changes_nothing(rows):

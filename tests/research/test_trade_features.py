@@ -138,6 +138,18 @@ def test_nothing_of_a_day_stands_beside_its_trades():
     assert spx == bars.filter(symbol="SPX", session=previous)["close"].to_list()
 
 
+def test_the_market_of_few_and_of_many_rows_is_the_same():
+    rows = (
+        made()
+        .sample(60, seed=2)
+        .with_columns(pl.when(pl.int_range(pl.len()) == 3).then(None).otherwise("known_at").alias("known_at"))
+    )
+    thin = market().filter(pl.Series(np.random.default_rng(0).random(market().height)) < 0.6)
+    few = pl.concat([with_market(rows[i : i + 4], thin) for i in range(0, 60, 4)])
+    assert with_market(rows, thin).equals(few)
+    assert few["vix"].null_count() < 60
+
+
 def test_a_market_that_stopped_is_not_carried_on():
     rows = made().filter(pl.col("date") == pl.col("date").max())
     old = market().filter(pl.col("session") < rows["date"][0] - dt.timedelta(days=8))

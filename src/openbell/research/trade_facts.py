@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from openbell.core.errors import BadInput, nearest
 from openbell.core.time import MOMENT, Sessions
 from openbell.quant.payoffs import owing, profiles
 from openbell.quant.price_odds import BASES, PriceOdds, price_odds
-from openbell.research.trade_clock import SESSION, clock
+from openbell.research.trade_clock import EXCHANGE_ZONE, SESSION, clock
 
 #: `logit_price` is held within these odds (9,999 to 1): the log odds of a price that leaves no chance have no end, and
 #: one such row would outweigh all others. `fact_counts` says how many are held.
@@ -41,6 +42,29 @@ _WORDS = (
     _place("unit", ("points", "usd"), (0.0, 1.0)).alias("unit"),
     *(_place(f"type{i}", ("CALL", "PUT"), (1.0, -1.0)).alias(f"right{i}") for i in _LEGS),
 )
+#: Up to so many rows words and days are read one by one, without a query.
+FEW_ROWS = 16
+
+
+def _few_words(trades: pl.DataFrame) -> pl.DataFrame:
+    """What the query of `_WORDS` and `SESSION` gives, for a few rows."""
+    zone = ZoneInfo(EXCHANGE_ZONE)
+    days = [each and each.astimezone(zone).date() for each in trades["known_at"].to_list()]
+    columns = {"unit": ("unit", ("points", "usd"), (0.0, 1.0))}
+    columns |= {f"right{i}": (f"type{i}", ("CALL", "PUT"), (1.0, -1.0)) for i in _LEGS}
+    said = {
+        name: [_number(word, words, values) for word in trades[column].to_list()]
+        for name, (column, words, values) in columns.items()
+    }
+    return pl.DataFrame(
+        {"session": days, **said}, schema={"session": pl.Date, **dict.fromkeys(said, pl.Float64)}, orient="col"
+    )
+
+
+def _number(word: str | None, words: tuple[str, str], values: tuple[float, float]) -> float:
+    return values[words.index(word)] if word in words else float("nan")
+
+
 #: Columns that `facts` adds, with their types.
 FACTS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
@@ -106,7 +130,7 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
     lacking = [name for name in _NEEDED if name not in there]
     if lacking:
         raise BadInput(f"The trades have no column `{lacking[0]}`. {nearest(lacking[0], there)}")
-    words = trades.select(SESSION, *_WORDS)
+    words = _few_words(trades) if trades.height <= FEW_ROWS else trades.select(SESSION, *_WORDS)
     times = clock(trades["known_at"], trades["expiry"], words["session"], sessions)
     rows = _Rows.read(trades, words)
     cost = commission_usd * rows.contracts / rows.multiplier
