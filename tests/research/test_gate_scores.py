@@ -29,7 +29,7 @@ def walked() -> pl.DataFrame:
 
 @cache
 def scores() -> GateScores:
-    return scored(walked(), replications=1000)
+    return scored(walked(), replications=100)
 
 
 def row(frame: pl.DataFrame, **keys: object) -> Mapping[str, Any]:
@@ -102,7 +102,7 @@ def test_many_tries_raise_the_bar() -> None:
                     model=pl.lit(f"m{at}"), probability=pl.Series(np.clip(q + noise, 0.01, 0.99)), take=pl.lit(False)
                 )
             )
-        return scored(pl.concat(said), replications=1000)
+        return scored(pl.concat(said), replications=100)
 
     alone, among = judged_of(1), judged_of(8)
     assert row(among.models, model="m0")["p_nats"] >= row(alone.models, model="m0")["p_nats"]
@@ -114,7 +114,7 @@ def test_copies_of_trades_are_no_evidence() -> None:
     fivefold = pl.concat([walked().with_columns(trade=pl.col("trade") * 5 + at) for at in range(5)]).sort(
         "session", "trade", maintain_order=True
     )
-    found, once = (row(scored(each, replications=1000).models, model="knowing") for each in (fivefold, walked()))
+    found, once = (row(scored(each, replications=100).models, model="knowing") for each in (fivefold, walked()))
     for name in ("skill_nats", "skill_nats_low", "skill_nats_high", "accuracy_low", "accuracy_high"):
         assert found[name] == pytest.approx(once[name], rel=1e-9)
 
@@ -145,7 +145,7 @@ def checked_rows() -> pl.DataFrame:
 
 
 def test_money_and_errors_worked_by_hand() -> None:
-    found = scored(by_hand(), replications=1000)
+    found = scored(by_hand(), replications=100)
     model = found.models.to_dicts()[0]
     assert model["usd_per_day"] == pytest.approx((10 + 30 - 50) / 2)
     assert model["usd_over_all"] == pytest.approx((-10 - 10) / 2)
@@ -165,7 +165,7 @@ def test_money_and_errors_worked_by_hand() -> None:
 def test_thresholds_worked_by_hand() -> None:
     """All on two days; one half and the threshold 0.5 take 10, 30 and -50."""
     rows = by_hand().with_columns(strategy=pl.lit("Vertical"), threshold=pl.Series([0.5, 0.5, 0.65, 0.3, 0.5]))
-    found = scored(rows, replications=1000).thresholds.to_dicts()[0]
+    found = scored(rows, replications=100).thresholds.to_dicts()[0]
     assert (found["usd_all"], found["usd_half"]) == (5.0, -5.0)
     assert (found["usd_threshold"], found["taken_threshold"]) == (pytest.approx((10 + 40 - 50) / 2), 3)
     assert (found["uplift_half"], found["uplift_threshold"], found["uplift_rule"]) == (-10.0, -5.0, -10.0)
@@ -181,10 +181,10 @@ def test_reward_over_risk_is_ranked_with_what_it_made() -> None:
     share = vertical["profit_usd"] / vertical["risk_usd"]
     assert found["with_return"] == pytest.approx(spearmanr(vertical["ratio"], share).statistic)
     holes = part.with_columns(ratio=pl.when(pl.col("trade") % 4 != 0).then("ratio"))
-    without = scored(holes, replications=1000).ratio
+    without = scored(holes, replications=100).ratio
     assert without["without"].sum() == part.filter(pl.col("trade") % 4 == 0).height
     fair = part.with_columns(fair_probability=1.0 / (1.0 + pl.col("ratio"))).drop("ratio")
-    assert row(scored(fair, replications=1000).ratio, strategy="Vertical")["with_profit"] == pytest.approx(
+    assert row(scored(fair, replications=100).ratio, strategy="Vertical")["with_profit"] == pytest.approx(
         found["with_profit"]
     )
 
