@@ -101,8 +101,8 @@ def model_rows(seed: int, scores: GateScores) -> list[list[str]]:
         word = "none" if low is None else "above" if low > 0 else "below" if high < 0 else "holds 0"
         found.append(
             [
-                str(seed), row["model"], f"{row['skill_nats']:+.4f}",
-                "–" if low is None else f"{low:+.4f} to {high:+.4f}", word,
+                str(seed), row["model"], f"{row['skill_nats']:+.5f}",
+                "–" if low is None else f"{low:+.5f} to {high:+.5f}", word,
                 "–" if row["p_nats"] is None else f"{row['p_nats']:.3f}", "yes" if row["proven"] else "no",
                 f"{row['ece']:.3f} ({row['ece_by_chance']:.3f})", f"{row['auc']:.3f}", f"{row['accuracy']:.3f}",
                 f"{row['taken']:,}", f"{row['usd_per_day']:+.1f}", f"{row['usd_over_all']:+.1f}",
@@ -155,17 +155,18 @@ def without_edge(seeds: Sequence[int], size: Size) -> None:
     """Print what the gate says of markets on which nobody can know anything."""
     from benchmarks.measuring import table
 
-    rows, held, proven, tries = [], 0, 0, 0
+    rows, held, above, proven, tries = [], 0, 0, 0, 0
     for seed in seeds:
         _, scores = walked(world(seed, size), size)
         rows += model_rows(seed, scores)
         own = scores.models.filter(pl.col("kind") == "candidate")
         tries += own.height
         held += own.filter((pl.col("skill_nats_low") <= 0) & (pl.col("skill_nats_high") >= 0)).height
+        above += own.filter(pl.col("skill_nats_low") > 0).height
         proven += len(scores.proven)
         print(f"seed {seed} without an edge: proven {scores.proven or 'none'}", flush=True)
     print(table("Without any edge", HEAD, rows))
-    print(f"{held} of {tries} intervals hold 0; {proven} of {tries} were proven.", flush=True)
+    print(f"{held} of {tries} intervals hold 0, {above} lie above it; {proven} of {tries} were proven.", flush=True)
 
 
 def with_skill(seeds: Sequence[int], size: Size) -> None:

@@ -61,7 +61,7 @@ def test_the_answer_is_told_in_odds_nats_and_dollars() -> None:
     row = found.models.row(0, named=True)
     told = verdict(found, "knowing")
     assert f"{np.exp(row['skill_nats']) - 1:.2%} higher" in told[1]
-    assert f"{row['skill_nats_low']:+.4f} to {row['skill_nats_high']:+.4f}" in told[1]
+    assert f"{row['skill_nats_low']:+.5f} to {row['skill_nats_high']:+.5f}" in told[1]
     assert f"taking all made {row['usd_per_day'] - row['usd_over_all']:+,.2f} USD" in told[2]
     assert "no candidate" in verdict(of(), None)[0]
 

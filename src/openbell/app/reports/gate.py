@@ -91,8 +91,8 @@ def verdict(scores: GateScores, shown: str | None) -> list[str]:
     gain = math.expm1(row["skill_nats"])
     nats = (
         f"`{shown}` gave what happened odds that were {abs(gain):.2%} {'higher' if gain >= 0 else 'lower'} than the "
-        f"price's, on average over {row['n']:,} trades of {row['days']:,} days: a skill of {row['skill_nats']:+.4f} "
-        f"nats per trade, 95 % interval {row['skill_nats_low']:+.4f} to {row['skill_nats_high']:+.4f}"
+        f"price's, on average over {row['n']:,} trades of {row['days']:,} days: a skill of {row['skill_nats']:+.5f} "
+        f"nats per trade, 95 % interval {row['skill_nats_low']:+.5f} to {row['skill_nats_high']:+.5f}"
         f"{', which holds 0' if row['skill_nats_low'] <= 0 <= row['skill_nats_high'] else ''}."
     )
     money = (
