@@ -21,8 +21,8 @@ REDIS_SECONDS = 0.25
 class RateLimiter:
     """A moving window of a minute for each key and kind of request.
 
-    Where Redis does not answer, the worker counts by itself: a key may then make as many requests with each of the
-    `workers`, which is why the share of each is smaller. `fallbacks` counts those.
+    Where Redis does not answer, or there is none, each worker counts by itself: nobody is refused below the limit, and
+    a key may make as many requests with each of the `workers`. `fallbacks` counts those that Redis did not count.
 
     Attributes
     ----------
@@ -53,8 +53,8 @@ class RateLimiter:
         if self.workers == 1:
             return "Rate limits are counted in memory, by the one worker."
         return (
-            f"Rate limits are counted in memory by each of {self.workers} workers, each allowing its share; "
-            "set `serve.cache` to a redis:// URL to count together."
+            f"Rate limits are counted in memory by each of {self.workers} workers alone, so a key may make up to "
+            f"{self.workers} times as many requests; set `serve.cache` to a redis:// URL to count together."
         )
 
     async def hit(self, kind: str, key_id: str, per_minute: int) -> None:
@@ -67,8 +67,7 @@ class RateLimiter:
                 raise
             except Exception:
                 self.fallbacks += 1
-        share = RateLimitItemPerMinute(max(1, math.ceil(per_minute / self.workers)))
-        await self._take(self._own, share, kind, key_id)
+        await self._take(self._own, RateLimitItemPerMinute(per_minute), kind, key_id)
 
     async def _take(self, limiter: MovingWindowRateLimiter, item: RateLimitItem, kind: str, key_id: str) -> None:
         if await limiter.hit(item, kind, key_id):

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 SERVED = "OPENBELL_SERVED"
 #: The password of Redis, which is never in a URL.
 REDIS_PASSWORD = "OPENBELL_REDIS_PASSWORD"
+#: How long the thread that assesses may keep the interpreter from the one that answers.
+SWITCH_SECONDS = 0.001
 _log = structlog.get_logger()
 
 
@@ -49,6 +52,7 @@ def application() -> FastAPI:
     """The application of this worker."""
     from openbell.app.home import Home
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     told = json.loads(os.environ[SERVED])
     home = Home.open(
         Path(told["home"]), sets=tuple(told["sets"]), settings_file=Path(told["file"]) if told["file"] else None
@@ -237,6 +241,7 @@ def run(home: Home, told: Mapping[str, Any]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_worker_healthcheck=30,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 5,
     )
     socket = _bound(config, settings)

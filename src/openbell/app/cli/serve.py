@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -25,6 +26,9 @@ def serve(
 
     Every caller needs a key: `openbell keys create NAME`. Its description for programs is at /openapi.json.
     """
+    # Many small questions at once: a pool of threads inside each would only wait for the others.
+    for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     try:
         from openbell.app.api import worker
     except ModuleNotFoundError as missing:
