@@ -49,7 +49,7 @@ def texts(draw):
 
 
 @given(st.lists(texts(), min_size=1, max_size=8, unique=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_the_vectorised_reading_is_the_grammar_s(some):
     """A second reading of the same texts as oracle. Kills: an order of strikes that is taken for another, a sign of a
     side or of a price that is lost, legs where the grammar refuses."""

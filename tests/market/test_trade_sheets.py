@@ -11,6 +11,7 @@ from tests.market import made_sheets as made
 from openbell.core.errors import BadInput
 from openbell.core.trade_rows import SHEET, TRADES
 from openbell.market.calendars import sessions
+from openbell.market.trade_sheet_cleaning import parsed_moments
 from openbell.market.trade_sheets import imported
 
 CALENDAR = sessions()
@@ -453,6 +454,23 @@ def test_faults_of_files_name_the_file_and_the_line(tmp_path):
         imported([tmp_path / "absent"], CALENDAR)
     with pytest.raises(BadInput, match="begins with no day"):
         imported([made.put(tmp_path / "elsewhere", "x.csv", "")], CALENDAR)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "moment"),
+    [
+        ("11-03-2024 01:30", "America/New_York", None),  # shown twice
+        ("03-10-2024 02:30", "America/New_York", None),  # skipped
+        ("11-03-2024 01:30", "UTC", at((2024, 11, 3), 1, 30)),
+        ("2024-11-03T01:30:00-05:00", "America/New_York", at((2024, 11, 3), 6, 30)),
+        ("11/04/2024 9:35 AM", "America/New_York", at((2024, 11, 4), 14, 35)),
+        ("11-04-24 09:35", "America/New_York", None),  # two digits are no certain year
+        ("14-11-2024 09:35", "America/New_York", None),  # the month stands first
+    ],
+)
+def test_a_moment_is_certain_or_none(text, zone, moment):
+    """Kills: the first of two hours taken, a year of the first century, day and month exchanged to fit."""
+    assert parsed_moments(pl.Series([text]), zone)["exact_at"].to_list() == [moment]
 
 
 def test_the_machine_s_zone_does_not_matter(generations, monkeypatch):

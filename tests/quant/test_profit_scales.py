@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbell.core.errors import BadInput, DataMissing
@@ -84,6 +84,7 @@ def test_what_cannot_be_told_is_refused():
             scale_of(range_usd)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(-500, 500), min_size=1, max_size=40), st.randoms())
 def test_order_does_not_matter_and_the_unit_is_only_a_factor(profits, rng):
     """Kills: a measure that depends on the order of rows; a group that does on the unit."""
