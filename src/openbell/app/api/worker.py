@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -244,25 +245,31 @@ def run(home: Home, told: Mapping[str, Any]) -> None:
         timeout_worker_healthcheck=30,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 5,
     )
-    socket = _bound(config, settings)
+    listening = _bound(settings)
     # The server raises the signal again when it is down; by then there is nothing left to stop.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    with _metrics_folder(settings.workers), contextlib.closing(socket):
-        _log.info("listening", host=settings.host, port=socket.getsockname()[1], workers=settings.workers)
+    with _metrics_folder(settings.workers), contextlib.closing(listening):
+        _log.info("listening", host=settings.host, port=listening.getsockname()[1], workers=settings.workers)
         if settings.workers > 1:
-            Multiprocess(config, sockets=[socket]).run()
+            Multiprocess(config, sockets=[listening]).run()
         else:
-            uvicorn.Server(config).run(sockets=[socket])
+            uvicorn.Server(config).run(sockets=[listening])
 
 
-def _bound(config: Any, settings: Serve) -> Any:
+def _bound(settings: Serve) -> socket.socket:
+    """The socket that all workers accept on."""
+    listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return config.bind_socket()
-    except SystemExit:
+        listening.bind((settings.host, settings.port))
+    except OSError as failure:
+        listening.close()
         raise BadInput(
-            f"{settings.host}:{settings.port} cannot be listened on: it is taken, or no address of this machine. "
+            f"{settings.host}:{settings.port} cannot be listened on: {failure.strerror or failure}. "
             "Choose another with --host and --port."
         ) from None
+    listening.set_inheritable(True)
+    return listening
 
 
 @contextlib.contextmanager
