@@ -7,7 +7,9 @@ import polars as pl
 from scipy.special import expit, logit, ndtri
 
 SYMBOLS, STRATEGIES = ("SPX", "SPY", "RUT", "QQQ"), ("Butterfly", "Iron Condor", "Vertical", "Sonar")
+#: Features that `trades` has, and some more that say nothing where it is asked for them.
 FEATURES = ("edge", "noise", "mood")
+NOISES = tuple(f"noise{number}" for number in range(8))
 FIRST = dt.date(2024, 1, 1)
 
 
@@ -59,6 +61,7 @@ def trades(
             "noise": rng.normal(size=n),
             "mood": rng.normal(size=days)[day],
             "truth": truth,
+            **{name: rng.normal(size=n) for name in NOISES},
         },
         schema_overrides={"known_at": pl.Datetime("us", "UTC"), "outcome_known_at": pl.Datetime("us", "UTC")},
     )

@@ -88,7 +88,7 @@ class _Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scale:
-    """Precisions of one level: of the `level` as a whole (p,), times how its nodes differ from it, `local` (nodes, p)."""
+    """Precisions of one level: of the `level` as a whole (p,), times how its nodes differ, `local` (nodes, p)."""
 
     level: Floats
     local: Floats
@@ -206,9 +206,9 @@ def pooled(
     quadratic of a Newton step this is the same as the prior precision ``e * tau`` beside the whole log-likelihood, in
     which form it is solved. The precisions ``tau`` are MacKay's fixed point ``gamma / sum b^2``, with ``gamma`` the
     number of coefficients that the rows determine (the Laplace approximation of the marginal likelihood); a slope's is
-    drawn to that of all slopes of its level by `COMMON_COEFFICIENTS`. The nodes of a level differ by the weights ``(v +
-    1) / (v + tau E b^2)`` of Student's t with ``v`` = `TAIL` degrees of freedom, its scale mixture of normals. Steps are halved until the penalised
-    log-likelihood does not fall.
+    drawn to that of all slopes of its level by `COMMON_COEFFICIENTS`. The nodes of a level differ by the weights
+    ``(v + 1) / (v + tau E b^2)`` of Student's t with ``v`` = `TAIL` degrees of freedom, its scale mixture of normals.
+    Steps are halved until the penalised log-likelihood does not fall.
 
     References
     ----------

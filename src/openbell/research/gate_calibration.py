@@ -37,6 +37,10 @@ class Calibration:
         return {pair: at for at, pair in enumerate(self.pairs)}
 
     @cached_property
+    def _idle(self) -> bool:
+        return bool((self._lines == (1.0, 0.0)).all())
+
+    @cached_property
     def _lines(self) -> Floats:
         return np.array([(each.slope[1], each.intercept[1]) for each in self.sigmoids])
 
@@ -48,9 +52,10 @@ class Calibration:
 
     def apply(self, rows: Rows, probability: Floats) -> Floats:
         """The calibrated probability of a win of each row, (n,)."""
+        if self._idle:
+            return probability
         slope, intercept = self._lines[positions(rows, self._place)].T
-        same = (slope == 1.0) & (intercept == 0.0)
-        return np.asarray(np.where(same, probability, expit(slope * log_odds(probability) + intercept)))
+        return np.asarray(expit(slope * log_odds(probability) + intercept))
 
     def to_json(self) -> str:
         """Canonical JSON, from which `from_json` makes an equal one."""

@@ -25,6 +25,7 @@ from openbell.research.gate_inputs import (
     Said,
     effective_rows,
     feature_values,
+    opened,
     positions,
     price_log_odds,
 )
@@ -61,6 +62,7 @@ class Fallback:
 
     def forecast(self, rows: Rows) -> Said:
         """See `GateModel.forecast`; the narrowest node with a model of its own speaks alone."""
+        rows = opened(rows)
         x = _matrix(rows, self.features)
         at = positions(rows, self._place)
         probability = np.empty(len(x))

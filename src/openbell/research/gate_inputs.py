@@ -144,25 +144,32 @@ def compared(model: str, fitted: Sequence[str], given: Sequence[str]) -> None:
         )
 
 
-def count(rows: Rows) -> int:
-    """How many rows there are."""
+class OneRow(dict[str, Any]):
+    """The values of a single row by column: what a request comes down to, so that it is taken apart only once."""
+
+
+def opened(rows: Rows) -> Rows:
+    """`rows` as they are, or as `OneRow` where there is just one."""
+    if isinstance(rows, OneRow):
+        return rows
     if isinstance(rows, pl.DataFrame):
-        return rows.height
+        return OneRow(zip(rows.columns, rows.row(0), strict=True)) if rows.height == 1 else rows
     symbol = rows.get("symbol")
-    return 1 if symbol is None or isinstance(symbol, str) else len(symbol)
+    return OneRow(rows) if symbol is None or isinstance(symbol, str) or len(symbol) == 1 else rows
 
 
-def single(rows: Rows) -> Mapping[str, Any] | None:
+def single(rows: Rows) -> OneRow | None:
     """The values of the only row by column, where there is one."""
-    if isinstance(rows, pl.DataFrame):
-        return dict(zip(rows.columns, rows.row(0), strict=True)) if rows.height == 1 else None
-    if count(rows) != 1:
-        return None
-    return {name: each if _scalar(each) else each[0] for name, each in rows.items()}
+    found = opened(rows)
+    return found if isinstance(found, OneRow) else None
 
 
-def _scalar(value: Any) -> bool:
-    return value is None or isinstance(value, (float, int, str, dt.date, np.generic))
+def _value(value: Any) -> Any:
+    """The value of a column of one row: itself, or the only one of its sequence."""
+    return value if isinstance(value, _SCALARS) else value[0]
+
+
+_SCALARS = (float, int, str, type(None), np.generic)
 
 
 def as_frame(rows: Rows) -> pl.DataFrame:
@@ -181,7 +188,7 @@ def feature_values(rows: Rows, features: Sequence[str], model: str = "a model") 
     alone = single(rows)
     if alone is not None:
         try:
-            values = [alone[name] for name in features]
+            values = [_value(alone[name]) for name in features]
             found = np.array([[math.nan if each is None else each for each in values]], dtype=np.float64)
         except KeyError:
             _refuse_missing(list(alone), features, f"The features of {model}")
@@ -217,7 +224,7 @@ def prices(rows: Rows) -> Floats:
     alone = single(rows)
     if alone is not None:
         _refuse_missing(list(alone), ("price_probability",), "The rows of a forecast")
-        given = alone["price_probability"]
+        given = _value(alone["price_probability"])
         found = np.array([math.nan if given is None else given], dtype=np.float64)
     else:
         frame = as_frame(rows)
@@ -233,7 +240,7 @@ def prices(rows: Rows) -> Floats:
 
 def price_log_odds(rows: Rows) -> Floats:
     """Log-odds of `prices`, (n,), held within 9,999 to 1."""
-    return np.asarray(logit(np.clip(prices(rows), _LEAST, 1.0 - _LEAST)))
+    return np.asarray(logit(np.minimum(np.maximum(prices(rows), _LEAST), 1.0 - _LEAST)))
 
 
 def positions(rows: Rows, place: Callable[[str, str], int]) -> Integers:
@@ -241,7 +248,10 @@ def positions(rows: Rows, place: Callable[[str, str], int]) -> Integers:
     alone = single(rows)
     if alone is not None:
         _refuse_missing(list(alone), ("symbol", "strategy"), "The rows of a forecast")
-        return np.array([place(alone["symbol"], alone["strategy"])], dtype=np.int64)
+        pair = _value(alone["symbol"]), _value(alone["strategy"])
+        if None in pair:
+            raise BadInput("Every row needs a `symbol` and a `strategy`; some have none.")
+        return np.array([place(*pair)], dtype=np.int64)
     frame = as_frame(rows)
     _refuse_missing(frame.columns, ("symbol", "strategy"), "The rows of a forecast")
     keys = frame.select("symbol", "strategy")

@@ -16,7 +16,7 @@ from openbell.core.trade_rows import LEVELS, SYMBOL_GROUPS
 from openbell.quant.design_effects import Floats, Integers
 from openbell.quant.partial_pooling import Pooled, pooled
 from openbell.research.gate_files import read_arrays, write_model
-from openbell.research.gate_inputs import ModelSettings, Rows, Said, feature_values, positions, price_log_odds
+from openbell.research.gate_inputs import ModelSettings, Rows, Said, feature_values, opened, positions, price_log_odds
 from openbell.research.gate_scaling import Scaling
 
 #: In the place of a symbol or strategy that was never trained on.
@@ -61,6 +61,7 @@ class LogisticTable:
 
     def forecast(self, rows: Rows) -> Said:
         """See `GateModel.forecast`; a symbol or strategy it was not trained on is answered by what it belongs to."""
+        rows = opened(rows)
         columns = self.scaling.matrix(feature_values(rows, self.features, f"`{self.name}`"))
         at = positions(rows, self._place)
         own = self.coefficients[at]

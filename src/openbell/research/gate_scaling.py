@@ -45,7 +45,8 @@ class Scaling:
     def matrix(self, values: Floats) -> Floats:
         """Columns (n, k + q) of unit scale on the training rows; NaN in `values` (n, k) is a missing value."""
         absent = np.isnan(values)
-        scaled = (np.where(absent, self.mean, values) - self.mean) * self.rate
+        scaled = (values - self.mean) * self.rate
+        scaled[absent] = 0.0
         if not self.together.shape[1]:
             return np.asarray(scaled)
         shares = absent @ self.together if absent.any() else np.zeros((len(values), self.together.shape[1]))

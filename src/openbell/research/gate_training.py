@@ -21,7 +21,7 @@ from openbell.quant.design_effects import Floats
 from openbell.research import gate_models
 from openbell.research.gate_calibration import IDENTITY, Calibration, calibration, group_errors
 from openbell.research.gate_files import sha256
-from openbell.research.gate_inputs import GateModel, ModelSettings, Rows, Said, checked_training, compared
+from openbell.research.gate_inputs import GateModel, ModelSettings, Rows, Said, checked_training, compared, opened
 from openbell.research.gate_thresholds import Thresholds, tuned
 from openbell.store.artifacts import MANIFEST, read_manifest
 
@@ -48,6 +48,7 @@ class Trained:
 
     def forecast(self, name: str, rows: Rows) -> Said:
         """What the model `name` says, calibrated; see `gate_inputs.Rows` for the forms that `rows` may have."""
+        rows = opened(rows)
         said = self._model(name).forecast(rows)
         return replace(
             said, probability=self.calibrations[name].apply(rows, said.probability), uncalibrated=said.probability
