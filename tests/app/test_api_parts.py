@@ -201,6 +201,21 @@ def test_in_memory_each_worker_counts_alone_and_says_so():
     assert "up to 2 times as many" in two.told()
 
 
+def test_the_window_moves_and_a_refused_request_does_not_count():
+    """100 a minute means any minute, on both sides of its end; who is refused and waits is let in."""
+    clock = Clock()
+    limiter = RateLimiter("memory://", seconds=clock.seconds)
+    assert hits(limiter, 3, limit=3) == 3
+    clock.go(30)
+    with pytest.raises(Problem) as refused:
+        asyncio.run(limiter.hit("predict", "k", 3))
+    assert refused.value.headers == {"Retry-After": "30"}
+    clock.go(29.5)
+    assert hits(limiter, 1, limit=3) == 0
+    clock.go(0.5)
+    assert hits(limiter, 4, limit=3) == 3
+
+
 @pytest.fixture
 def redis():
     with tempfile.TemporaryDirectory(prefix="openbell-redis-") as folder:  # a socket's path must be short

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from tests.app.served import AT, BUTTERFLY, CONDOR, Served
 
-from openbell.core.errors import DataMissing, IntegrityBroken, StorageFailed
+from openbell.core.errors import BadInput, DataMissing, IntegrityBroken, StorageFailed
 from openbell.market.state_sources import NoMarket
 
 
@@ -292,6 +292,7 @@ def test_without_a_market_the_gate_refuses_and_says_why(served):
         MemoryError(),
         DataMissing("No training."),
         IntegrityBroken("A model is changed."),
+        BadInput("There is no trained model `x`."),
     ],
 )
 def test_a_model_that_fails_is_a_refusal(served, fault):

@@ -134,7 +134,7 @@ def _service(parts: Parts, metrics: Metrics) -> Service:
         settings.market_seconds,
         settings.cache_entries,
     )
-    limiter = RateLimiter(settings.cache, settings.workers, parts.redis_password)
+    limiter = RateLimiter(settings.cache, settings.workers, parts.redis_password, parts.seconds)
     batcher: Batcher[Question, Assessed] = Batcher(gate.assess)
     return Service(
         gate,

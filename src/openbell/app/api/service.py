@@ -133,8 +133,8 @@ class Service:
     async def _assessed(self, questions: Sequence[Question]) -> list[Assessed]:
         try:
             return await self.batcher.ask_all(questions)
-        except OpenbellError:
-            raise
+        except OpenbellError as failure:  # the order stands, so whatever is wrong is wrong here
+            raise Problem(503, str(failure)) from failure
         except Exception as failure:
             _log.error("model failed", exc_info=failure)
             raise Problem(
