@@ -43,11 +43,11 @@ PUT_CREDIT = [(-1, 4_960, -1), (-1, 4_955, 1)]
 @given(
     st.lists(st.tuples(st.sampled_from([-1, 1]), st.integers(85, 115), st.sampled_from([-3, -2, -1, 1, 2])), min_size=1,
              max_size=4),
-    st.floats(-9, 9), st.floats(0, 0.5), st.floats(0.004, 0.3),
+    st.integers(-900, 900), st.integers(0, 50), st.floats(0.004, 0.3),
 )  # fmt: skip
 def test_any_structure_against_the_formula_of_profiles(legs, premium, cost, deviation):
     """Kills: a stretch forgotten, costs on the wrong side, the wrong end of an interval, legs that share a strike."""
-    legs = [(r, 50.0 * k, q) for r, k, q in legs]
+    legs, premium, cost = [(r, 50.0 * k, q) for r, k, q in legs], premium / 100.0, cost / 100.0
     right, strike, ratio = zip(*legs, strict=True)
     found = one(legs, premium, cost=cost, move=deviation * SPOT)
     days = np.full(len(legs), np.datetime64("2025-01-03"))
