@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openbell.app.api.companion_files import CompanionFiles
 from openbell.app.companion import (
     RECOMMENDATIONS,
     checkpoint,
@@ -22,6 +23,8 @@ from openbell.app.companion import (
 from openbell.core.assessment import Answer, Assessment
 from openbell.core.errors import BadInput, DataMissing
 from openbell.market.calendars import sessions
+from openbell.store.prediction_rows import Prediction
+from openbell.store.predictions import Predictions
 
 XNYS = sessions("XNYS", 2024, 2026)
 AT = dt.datetime(2025, 5, 22, 14, 37, 12, tzinfo=dt.UTC)
@@ -149,3 +152,34 @@ def test_nothing_is_lost_between_writing_and_reading(tmp_path_factory, rows):
         assert each.score == max(
             round(100 * odds, 4) for symbol, name, odds in rows if (symbol, name) == (each.symbol, each.strategy)
         )
+
+
+def test_the_log_of_five_minutes_is_written_at_their_checkpoint(tmp_path: Path):
+    """14:35 UTC to 14:40: what was asked before and after belongs to others; the next file is half a minute away."""
+    row = Prediction("a", AT, "SPX", "Sonar", "ACCEPT", 1, {"n": 1}, probability=0.8)
+    rows = [
+        row,
+        replace(row, id="b", strategy="Vertical", answer="REFUSE", probability=None, price_probability=0.6),
+        replace(row, id="c", at=AT - dt.timedelta(minutes=3), symbol="NDX"),
+        replace(row, id="d", at=AT + dt.timedelta(minutes=3), symbol="RUT"),
+        replace(row, id="e", probability=None, symbol="XSP"),
+    ]
+    with Predictions.open(f"sqlite:///{tmp_path}/p.db") as log:
+        log.append(rows)
+        clock = [AT + dt.timedelta(minutes=3, seconds=18)]  # 14:40:30
+        files = CompanionFiles(tmp_path / "out", log, XNYS, lambda: clock[0])
+        path = files.write()
+        assert files._wait_seconds() == 4 * 60 + 40
+        clock[0] = dt.datetime(2025, 5, 22, 22, 0, tzinfo=dt.UTC)
+        assert files.write() is None  # the session is over
+        clock[0] = dt.datetime(2025, 5, 24, 15, 0, tzinfo=dt.UTC)
+        assert files.write() is None  # there is none
+    assert path.name == "ml_predictions_2025-05-22_1040.json"
+    found = {(each.symbol, each.strategy): each for each in read_file(path).recommendations}
+    assert {key: (each.score, each.recommendation) for key, each in found.items()} == {
+        ("SPX", "Sonar"): (80.0, "TRADE"),
+        ("SPX", "Vertical"): (60.0, "SKIP"),
+    }
+    recommended = read_file(tmp_path / "out" / RECOMMENDATIONS)
+    assert recommended.timestamp == dt.datetime(2025, 5, 22, 14, 40, tzinfo=dt.UTC)
+    assert len(recommended.recommendations) == 2

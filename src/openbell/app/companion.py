@@ -21,6 +21,7 @@ from openbell.app.outputs import json_text
 from openbell.core.assessment import Answer, Assessment
 from openbell.core.errors import BadInput, DataMissing
 from openbell.core.time import Sessions, utc
+from openbell.store.prediction_rows import Prediction
 
 RECOMMENDATIONS = "recommendations.json"
 #: The predictions of one checkpoint: the day and the exchange's time stand in the name.
@@ -87,18 +88,22 @@ def checkpoint(sessions: Sessions, at: dt.datetime) -> dt.datetime:
     return found[place]
 
 
-def recommendation_of(said: Assessment) -> Recommendation:
-    """The gate's word as the companion's files have it; without a model the odds are those of the price."""
-    odds = said.win_probability if said.win_probability is not None else said.price_probability
+def recommendation_of(said: Assessment | Prediction) -> Recommendation:
+    """The gate's word, or a row of its log, as the companion's files have it.
+
+    Without a model the odds are those of the price; without either there is no score, which is refused.
+    """
+    own = said.win_probability if isinstance(said, Assessment) else said.probability
+    odds = own if own is not None else said.price_probability
     if odds is None:
         raise BadInput(f"The {said.strategy} on {said.symbol} has neither a model's odds nor its price's; no score.")
     return Recommendation(
         said.symbol,
         said.strategy,
         round(100.0 * odds, 4),
-        "SKIP" if said.answer is Answer.REFUSE else "TRADE",
+        "SKIP" if said.answer == Answer.REFUSE else "TRADE",
         {
-            "win_probability": said.win_probability,
+            "win_probability": own,
             "price_probability": said.price_probability,
             "threshold": said.threshold,
             "expected_value": said.expected_value_usd,
@@ -108,14 +113,16 @@ def recommendation_of(said: Assessment) -> Recommendation:
     )
 
 
-def write_recommendations(folder: Path, said: Sequence[Assessment], *, at: dt.datetime) -> Path:
+def write_recommendations(folder: Path, said: Sequence[Assessment | Prediction], *, at: dt.datetime) -> Path:
     """Write ``recommendations.json``: a reader finds the old file whole, or the new one."""
     path = folder / RECOMMENDATIONS
     write_whole(path, _text([recommendation_of(each) for each in said], at, None))
     return path
 
 
-def write_predictions(folder: Path, said: Sequence[Assessment], *, at: dt.datetime, sessions: Sessions) -> Path:
+def write_predictions(
+    folder: Path, said: Sequence[Assessment | Prediction], *, at: dt.datetime, sessions: Sessions
+) -> Path:
     """Write the predictions file of the checkpoint of `at`: {timestamp, checkpoint_time, recommendations}."""
     moment = checkpoint(sessions, at)
     path = folder / PREDICTIONS.format(moment.astimezone(_EXCHANGE))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from openbell.app.api import logs, metrics
+from openbell.app.api.companion_files import CompanionFiles
 from openbell.app.api.create import Parts, create
 from openbell.app.api.feed import LOOK_BACK
 from openbell.app.api.figures import LogFigures
@@ -111,7 +112,7 @@ def parts_of(home: Home) -> Parts:
         redis_password=password,
         recent=_recent(log) if settings.workers > 1 else None,
         figures=(LogFigures(log, now),),
-        background=(gates.keep_new, *background),
+        background=(gates.keep_new, *background, *_companion_files(home, settings)),
         closing=(*closing, *(each.close for each in caches), log.close),
     )
 
@@ -161,6 +162,13 @@ def begin_test(home: Home, gate: Gate) -> None:
         return
     begun = home.experiments.begin(wanted, at=now())
     _log.info("A/B test runs", name=NAME, version=begun.version)
+
+
+def _companion_files(home: Home, settings: Serve) -> list[Callable[[], Any]]:
+    """What writes the companion's files, where the settings name a folder for them."""
+    if not settings.companion_folder:
+        return []
+    return [CompanionFiles(Path(settings.companion_folder), home.predictions, home.sessions, now).keep]
 
 
 def _safety_seconds(home: Home) -> float:
