@@ -144,6 +144,51 @@ def against(walk: pl.DataFrame, name: str, others: Sequence[str]) -> dict[str, s
     return told
 
 
+def attainable(made: World, explained: float = EXPLAINED) -> str:
+    """Skill over the price in the planted pairs of whoever knows how the signal was made: the most there is to find.
+
+    The remaining shock has the mean ``sqrt(explained) * signal`` and the variance ``1 - explained``; that moves the
+    odds of ending between the breakevens, and the odds of the price are moved by as much.
+    """
+    import numpy as np
+    from scipy.special import expit, logit
+    from scipy.stats import norm
+
+    from openbell.quant.day_blocks import DayBlocks
+    from openbell.research.gate_judged import log_losses
+
+    pairs = pl.struct("symbol", "strategy").is_in([{"symbol": a, "strategy": b} for a, b in sorted(PLANTED)])
+    rows = made.raw.filter(pairs)
+    names = (
+        "price",
+        "deviation",
+        "short_term",
+        "expected_move",
+        "breakeven_low",
+        "breakeven_high",
+        "price_probability",
+    )
+    at = {name: rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}
+    signal = np.nan_to_num((at["short_term"] - at["price"]) / at["expected_move"])
+    knows = np.isfinite(at["short_term"])
+
+    def between(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        low, high = (
+            (np.log(np.nan_to_num(at[name] / at["price"], nan=end)) / at["deviation"] - mean) / np.sqrt(variance)
+            for name, end in (("breakeven_low", 1e-9), ("breakeven_high", 1e9))
+        )
+        inside = norm.cdf(high) - norm.cdf(low)
+        return np.clip(np.where(rows["wins_between"].fill_null(True).to_numpy(), inside, 1.0 - inside), 1e-4, 1 - 1e-4)
+
+    drift = -0.5 * at["deviation"]
+    told = between(drift + np.sqrt(explained) * signal, np.where(knows, 1.0 - explained, 1.0))
+    moved = np.where(knows, logit(told) - logit(between(drift, np.ones(len(signal)))), 0.0)
+    win, q = rows["win"].to_numpy(), np.clip(at["price_probability"], 1e-4, 1 - 1e-4)
+    gain = log_losses(q, win) - log_losses(expit(logit(q) + moved), win)
+    found = DayBlocks.of(rows["session"].to_numpy()).mean(gain)
+    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+
+
 def found_cells(scores: GateScores, name: str) -> tuple[int, int]:
     """How many planted pairs, and how many others, have an interval above 0."""
     own = scores.cells.filter((pl.col("model") == name) & (pl.col("skill_nats_low") > 0))
@@ -175,7 +220,9 @@ def with_skill(seeds: Sequence[int], size: Size) -> None:
 
     rows, places = [], []
     for seed in seeds:
-        walk, scores = walked(world(seed, size, EXPLAINED), size)
+        made = world(seed, size, EXPLAINED)
+        walk, scores = walked(made, size)
+        print(f"seed {seed}: who knows how the signal was made has {attainable(made)} nats in the planted pairs")
         rows += model_rows(seed, scores)
         for name in size.names:
             inside, outside = found_cells(scores, name)
