@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HOPED_ACCURACY, HOPED_CORRELATION, HOPED_UPLIFT, HOPED_FEWER = (0.85, 0.95), 0.7, 0.5, 0.3
 #: Pairs with fewer trades are left out of the count of pairs that reach an accuracy.
 LEAST_TRADES = 100
+#: The strongest colour of the map stands for this skill at least, so that nothing is not painted as something.
+LEAST_NATS = 0.005
 
 
 def gate_page(
@@ -137,7 +139,7 @@ def heat_map(cells: pl.DataFrame, shown: str) -> dict[str, Any]:
     part = cells.filter(pl.col("model") == shown)
     symbols, strategies = (part[name].unique(maintain_order=True).sort().to_list() for name in ("symbol", "strategy"))
     found = {(row["symbol"], row["strategy"]): row for row in plain_rows(part)}
-    widest = max((abs(row["skill_nats"]) for row in found.values()), default=0.0) or 1.0
+    widest = max([LEAST_NATS, *(abs(row["skill_nats"]) for row in found.values())])
     rows = [(symbol, [found.get((symbol, strategy)) for strategy in strategies]) for symbol in symbols]
     return {"strategies": strategies, "rows": rows, "widest": widest}
 
