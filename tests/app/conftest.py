@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import gate_homes
 import trained_homes as tiny
 
 from openbell.app.home import Home
@@ -56,3 +57,9 @@ def open_home() -> Iterator[Opener]:
     yield opened
     for home in homes:
         tiny.close(home)
+
+
+@pytest.fixture(scope="session")
+def gate_home(tmp_path_factory: pytest.TempPathFactory) -> gate_homes.SmallGate:
+    """A home whose gate was trained on trades without an edge. Never change it: copy it."""
+    return gate_homes.build(tmp_path_factory.mktemp("gate") / "home")

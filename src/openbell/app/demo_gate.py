@@ -19,14 +19,14 @@ from openbell.market.providers.sample_index import VOLATILITY_INDEX, sample_inde
 from openbell.market.trade_importing import TABLE
 from openbell.research.made_up_trades import MADE_UP_SYMBOLS, Skill, made_up_bars, made_up_trades
 
-DAYS, TIMES, SEED = 400, 8, 7
+DAYS, TIMES, SEED = 300, 6, 7
 #: Pairs whose delta columns know 0.03 of the variance of what is left of the day.
 SKILLED = frozenset((symbol, strategy) for symbol in ("SPX", "SPY", "QQQ") for strategy in SHEET_STRATEGIES)
 SETTINGS = """\
 # Written by the demo of the gate.
 [gate]
 min_train_days = 120
-refit_days = 70
+refit_days = 90
 """
 
 
@@ -81,21 +81,21 @@ def _trained(path: Path, skill: Skill | None, progress: Callable[[int, int, str]
         write_whole(path / FILE, SETTINGS)
     home = Home.open(path)
     if not home.tables.exists(TABLE):
-        _fill(home, skill)
+        fill(home, skill)
     return train_gate(home, progress=progress)
 
 
-def _fill(home: Home, skill: Skill | None) -> None:
-    """Bars of the symbols, and trades on them."""
+def fill(home: Home, skill: Skill | None = None, *, days: int = DAYS, times: int = TIMES, seed: int = SEED) -> None:
+    """Bars of the symbols into the tables, and trades made up on them: `times` a day and pair on the last `days`."""
     sample = sample_index()
     index = sample.bars.filter(pl.col("symbol") == VOLATILITY_INDEX)
     take_in(home, _batch(pl.concat([made_up_bars(sample.bars), index], how="diagonal"), sample))
     trades = made_up_trades(
         sample.bars.filter(pl.col("symbol") != VOLATILITY_INDEX),
         index.select("session", "close"),
-        seed=SEED,
-        days=DAYS,
-        times=TIMES,
+        seed=seed,
+        days=days,
+        times=times,
         skill=skill,
     )
     home.tables.append(TABLE, trades.with_columns(pl.col("date").alias("session")))

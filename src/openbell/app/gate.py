@@ -169,6 +169,9 @@ class Gate:
             return bounds.refused
         if self.training is None:
             return "no training is on record; run `openbell train gate`."
+        ended = last_moment(ticket, self.sessions)
+        if ended is not None and ended <= asked.at:
+            return f"its first leg ended at {ended.isoformat()}."
         if row is None:
             called = ticket.strategy.lower()
             return f"the models know structures of up to four legs that end on one known day; this {called} is none."

@@ -162,7 +162,7 @@ def judged(
         min_train_days=wanted.min_train_days,
         train_days=wanted.train_days,
         refit_days=wanted.refit_days,
-        jobs=1,
+        jobs=home.settings.train.jobs,
         progress=progress,
     )
     scores = scored(walked, alpha=train.alpha, replications=train.replications, seed=train.seed, modelled=data.made_up)
