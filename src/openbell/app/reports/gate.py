@@ -69,6 +69,7 @@ def gate_page(
         "thresholds": _of(scores.thresholds, shown),
         "errors": _of(scores.errors, shown),
         "ratio": plain_rows(scores.ratio),
+        "least_drawn": charts.LEAST_DRAWN,
         "hopes": [] if shown is None else hopes(scores, shown),
         "computed": None if computed is None else plain_rows(computed),
         "drift": None if drift is None else plain_rows(drift),

@@ -23,6 +23,8 @@ _REFERENCES: Mapping[str, tuple[str, object, str, str]] = {
     "price": (EQUAL, (0, (4, 2)), "var(--equal)", "dashed"),
 }
 _SIZE = (6.4, 3.7)
+#: A bin with fewer trades is not drawn: its share jumps by more than the picture can tell.
+LEAST_DRAWN = 30
 
 
 def _coloured(svg: str) -> str:
@@ -37,7 +39,7 @@ def reliability_chart(rows: pl.DataFrame, shown: str) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9)
         for name, colour, mark in (("price", EQUAL, "s"), (shown, POLICY, "o")):
-            part = rows.filter(pl.col("model") == name).sort("bin")
+            part = rows.filter((pl.col("model") == name) & (pl.col("n") >= LEAST_DRAWN)).sort("bin")
             if name == shown:
                 bounds = part.drop_nulls("observed_low")
                 low, high = bounds["observed_low"].to_numpy(), bounds["observed_high"].to_numpy()
