@@ -24,12 +24,17 @@ from openbell.core.time import Sessions
 from openbell.core.trade_rows import LEVELS, SHEET_SYMBOLS
 from openbell.core.types import Book, Decision, Outcome, Verdict
 from openbell.core.view import View
+from openbell.research.gate_inputs import Rows
 from openbell.research.trade_facts import facts
 from openbell.research.trade_features import MARKET, trade_features, with_market
 from openbell.trade.judging import judge
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
+
+
+#: So many rows are asked of a model one by one: a query over a table costs more than that.
+FEW = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +132,8 @@ class Gate:
         rows = trade_rows(asked, days, beside)
         whole = facts(rows, commission_usd=self.commission_usd, sessions=self.sessions)
         table = whole.hstack(trade_features(whole, self.features))
-        return list(table.iter_rows(named=True)), self._words(table, asked)
+        told = list(table.iter_rows(named=True))
+        return told, self._words(table, told, asked)
 
     def _beside(self, session: dt.date) -> Mapping[str, Mapping[str, float | None]]:
         """The market of each symbol as of the open of `session`; looked up once."""
@@ -139,28 +145,44 @@ class Gate:
             self._known[session] = found
         return found
 
-    def _words(self, table: pl.DataFrame, asked: Sequence[Asked]) -> list[Word | None]:
+    def _words(
+        self, table: pl.DataFrame, rows: Sequence[Mapping[str, Any]], asked: Sequence[Asked]
+    ) -> list[Word | None]:
         """The calibrated word of the model of each row's arm; None where the price says nothing to start from."""
         found: list[Word | None] = [None] * len(asked)
         if self.training is None:
             return found
-        usable = table["logit_price"].is_not_null().to_list()
         by_model: dict[str, list[int]] = {}
         for place, each in enumerate(asked):
-            if usable[place]:
+            if rows[place]["logit_price"] is not None:
                 by_model.setdefault(self.model_of(each.arm) or "", []).append(place)
         for name, places in by_model.items():
-            rows = table[places]
-            said = self.training.models.forecast(name, rows)
-            threshold = self.training.models.threshold(name, rows)
-            version, proven = self.training.version(name), self.training.proven(name)
-            for at, place in enumerate(places):
-                weights = {level: float(each) for level, each in zip(LEVELS, said.weights[at], strict=True) if each}
-                found[place] = Word(
-                    float(said.probability[at]), str(said.level[at]), weights, float(said.effective_n[at]),
-                    float(threshold[at]), version, proven,
-                )  # fmt: skip
+            if len(places) <= FEW:
+                for place in places:
+                    found[place] = self._spoken(name, rows[place])[0]
+            else:
+                for place, word in zip(places, self._spoken(name, table[places]), strict=True):
+                    found[place] = word
         return found
+
+    def _spoken(self, name: str, rows: Rows) -> list[Word]:
+        """The word of the model `name` on one row or many."""
+        assert self.training is not None
+        said = self.training.models.forecast(name, rows)
+        threshold = self.training.models.threshold(name, rows)
+        version, proven = self.training.version(name), self.training.proven(name)
+        return [
+            Word(
+                float(said.probability[at]),
+                str(said.level[at]),
+                {level: float(each) for level, each in zip(LEVELS, said.weights[at], strict=True) if each},
+                float(said.effective_n[at]),
+                float(threshold[at]),
+                version,
+                proven,
+            )
+            for at in range(len(said.probability))
+        ]
 
     def _silence(self, asked: Asked, bounds: Bounds, row: Mapping[str, Any] | None) -> str:
         """Why no model speaks."""

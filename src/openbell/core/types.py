@@ -150,6 +150,10 @@ class Forecast:
         return self.model is not None
 
 
+#: Made once: the gate decides hundreds of times a second.
+_NO_EQUITY = pl.DataFrame(schema={"session": pl.Date, "equity_usd": pl.Float64})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
     """What is held at `as_of`: cash, whole shares, and the price each is marked at.
@@ -162,9 +166,7 @@ class Book:
     cash_usd: float
     shares: Mapping[str, int] = field(default_factory=dict)
     price_usd: Mapping[str, float] = field(default_factory=dict)
-    equity: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(schema={"session": pl.Date, "equity_usd": pl.Float64})
-    )
+    equity: pl.DataFrame = field(default_factory=lambda: _NO_EQUITY)
 
     def __post_init__(self) -> None:
         missing = sorted(symbol for symbol in self.shares if symbol not in self.price_usd)
@@ -260,6 +262,9 @@ TRADE_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
 )
 
 
+_NO_TRADES = pl.DataFrame(schema=dict(TRADE_SCHEMA))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
     """What a desk decided, why, what the checks said, and what it was made of.
@@ -274,7 +279,7 @@ class Decision:
     cash_weight: float
     why: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
-    trades: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(TRADE_SCHEMA)))
+    trades: pl.DataFrame = field(default_factory=lambda: _NO_TRADES)
     verdicts: tuple[Verdict, ...] = ()
     made_of: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -188,10 +189,16 @@ def _refuse_unknown(checks: Iterable[Check], limits: Limits, unavailable: str) -
     for name, settings in limits.items():
         if name not in by_name:
             raise unknown("check", name, by_name)
-        valid = by_name[name].settings.keys() & inspect.signature(by_name[name].run).parameters.keys()
+        valid = by_name[name].settings.keys() & _parameters(by_name[name])
         for key in settings:
             if key not in valid:
                 raise BadInput(f"The check `{name}` has no setting `{key}`. {nearest(key, valid)}")
+
+
+@functools.cache
+def _parameters(check: Check) -> frozenset[str]:
+    """Names that the check takes; looked up once, for the gate asks on every request."""
+    return frozenset(inspect.signature(check.run).parameters)
 
 
 def _caps(checks: Iterable[Check], limits: Limits) -> Caps:
