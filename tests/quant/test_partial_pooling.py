@@ -90,7 +90,7 @@ def test_copies_within_a_day_change_next_to_nothing(shared):
     often = pooled(*(np.repeat(each, 10, axis=0) for each in rows), NODES)
     assert totals(often) == pytest.approx(totals(once), abs=0.1)
     for a, b, rows_a, rows_b in zip(once.effective_n, often.effective_n, once.rows, often.rows, strict=True):
-        assert b == pytest.approx(a, rel=0.25)
+        assert b == pytest.approx(a, rel=0.4)  # effects under 1 are held there, but for the copies
         assert rows_b == pytest.approx(10 * rows_a)
 
 

@@ -1,4 +1,4 @@
-"""The models of the gate: one interface, features by name, levels that speak by evidence, files that read back equal."""
+"""The models of the gate: one interface, features by name, levels that speak by evidence, files that read back."""
 
 import datetime as dt
 import json
@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import logit
+from tests.research.gate_worlds import FEATURES, NOISES, STRATEGIES, SYMBOLS, fit_at, log_loss, split, trades
 
 from openbell.core.errors import BadInput, IntegrityBroken, LeakFound
 from openbell.core.trade_rows import LEVELS
 from openbell.research import gate_fallback, gate_models
 from openbell.research.gate_models import NAMES, ModelSettings, fitted
-from tests.research.gate_worlds import FEATURES, NOISES, STRATEGIES, SYMBOLS, fit_at, log_loss, split, trades
 
 #: Half of the cells: all Butterflies, all of the RUT, and one more.
 SKILLED = (
@@ -21,6 +21,7 @@ SKILLED = (
     ("SPX", "Sonar"),
 )
 WIDE = (*FEATURES, *NOISES)
+PRESET = dict(gate_fallback.PRESET)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def models(world, short_trees):
 
 def test_all_names_are_there():
     assert NAMES == ("hierarchy", "no_pooling", "simple", "fallback", "price", "base_rate")
-    assert gate_fallback.PRESET == {"n_estimators": 200, "max_depth": 4, "learning_rate": 0.1}
+    assert PRESET == {"n_estimators": 200, "max_depth": 4, "learning_rate": 0.1}
     assert ModelSettings().seed == 42
     with pytest.raises(BadInput, match="Did you mean `hierarchy`"):
         fitted("hierarchie", trades(days=2), FEATURES, fit_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
@@ -283,7 +284,7 @@ def test_names_of_a_fit_are_checked():
 
 
 def test_missing_says_so_and_a_constant_says_nothing():
-    """A feature that is missing where trades win is found by its absence; one that never varied cannot move a forecast."""
+    """A feature missing where trades win is found by its absence; one that never varied cannot move a forecast."""
     rows = trades(days=80, symbols=("SPX",), strategies=("Sonar",), each=6, seed=4)
     hidden = rows.with_columns(noise=pl.when(pl.col("win")).then(None).otherwise(pl.col("noise")), mood=pl.lit(3.0))
     model = fitted("simple", hidden, FEATURES, fit_at=fit_at(rows))
