@@ -119,7 +119,7 @@ def early_exercise_premium(
     forward, discount = bare * np.exp((interest - paid) * time), np.exp(-interest * time)
     european = black.prices(sign, forward, struck, time, sigma, discount, threads=threads).reshape(shape)
     premium = whole - european
-    # The two are computed by different routes, so equal values may differ in the last digits, and do on some processors.
+    # Computed by different routes, equal values may differ in their last digits, and do on some processors.
     rounding = 1e-13 * (level + struck).reshape(shape)
     return np.asarray(np.where(premium > rounding, premium, np.where(np.isnan(premium), np.nan, 0.0)))
 
