@@ -17,7 +17,7 @@ PLANTED = 4
 
 
 def world(days=120, each=3, effect=0.0, shared=0.0, k=4, seed=0, everywhere=0.0):
-    """Rows of every cell on every day: the first feature moves the odds of cell 4 by `effect`; the second is the day's.
+    """Rows of every cell on every day: the first feature moves the odds of cell 4 by `effect`; half are the day's.
 
     `shared` is the part of what decides a row that the whole day has in common, so the price is right on its own.
     """
@@ -26,7 +26,7 @@ def world(days=120, each=3, effect=0.0, shared=0.0, k=4, seed=0, everywhere=0.0)
     cell = np.tile(np.repeat(np.arange(CELLS), each), days)
     n = len(day)
     x, offset = rng.normal(size=(n, k)), rng.normal(size=n)
-    x[:, 1] = rng.normal(size=days)[day]
+    x[:, 1 : k // 2] = rng.normal(size=(days, k // 2 - 1))[day]
     truth = expit(offset + ((cell == PLANTED) * effect + everywhere) * x[:, 0])
     fate = np.sqrt(shared) * rng.normal(size=days)[day] + np.sqrt(1.0 - shared) * rng.normal(size=n)
     return x, (fate < ndtri(truth)).astype(float), offset, cell, day
@@ -70,9 +70,9 @@ def test_what_all_cells_share_is_the_defaults():
 def test_without_signal_the_price_is_all_there_is(shared):
     """Also where a whole day's trades win and lose together: kills evidence counted by rows, and by cells of one day.
 
-    Seen by rows, the noise of the days' feature is many standard errors from 0.
+    Seen by rows, the noise of the days' features is many standard errors from 0; by cells, it is there twelve times.
     """
-    x, outcome, offset, cell, day = world(shared=shared, each=4, days=100, seed=2)
+    x, outcome, offset, cell, day = world(shared=shared, days=80, k=20, seed=0)
     found = pooled(x, outcome, offset, cell, day, NODES)
     moved = (totals(found)[cell] * np.column_stack([np.ones(len(x)), x])).sum(axis=1)
     assert np.abs(expit(offset + moved) - expit(offset)).max() < 0.01
