@@ -2,125 +2,23 @@
 
 import contextlib
 import datetime as dt
-import http.server
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import orjson
 import pytest
 import structlog
+from tests.app.processes import Service, companion, ready, wait_for
 from tests.app.served import CONDOR
 
 from openbell.store.api_keys import ApiKeys
 from openbell.store.predictions import Predictions
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-_MAIN = "from openbell.app.cli import main; main()"
-
-
-class Companion(http.server.BaseHTTPRequestHandler):
-    """A companion that sees every symbol at 5860, now."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        now = dt.datetime.now(dt.UTC).isoformat()
-        told = json.dumps({"spot_price": 5860.0, "volatility": 0.16, "timestamp": now}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(told)))
-        self.end_headers()
-        self.wfile.write(told)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def companion() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Companion) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Service:
-    """`openbell serve` in a folder of its own."""
-
-    def __init__(self, folder: Path, url: str, workers: int, **settings: object) -> None:
-        self.folder, self.log_file = folder, folder / "log.json"
-        words = {
-            "serve.sources": '["companion"]', "serve.companion_url": url, "serve.log_file": str(self.log_file),
-            "serve.predict_per_minute": 1_000_000, **settings,
-        }  # fmt: skip
-        sets = [word for name, value in words.items() for word in ("--set", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                _MAIN,
-                "serve",
-                "--home",
-                str(folder),
-                "--port",
-                "0",
-                "--workers",
-                str(workers),
-                *sets,
-            ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def lines(self) -> list[dict]:
-        return (
-            [orjson.loads(line) for line in self.log_file.read_bytes().splitlines()] if self.log_file.exists() else []
-        )
-
-    def base(self) -> str:
-        """Its address, once all is up."""
-        wait_for(lambda: any(line["event"] == "listening" for line in self.lines()) or self.process.poll() is not None)
-        assert self.process.poll() is None, self.process.stdout.read().decode()
-        (port,) = [line["port"] for line in self.lines() if line["event"] == "listening"]
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: ready(url))
-        return url
-
-    def workers(self) -> list[int]:
-        """Process numbers of those that answer."""
-        started = [line["event"] for line in self.lines() if line["event"].startswith("Started server process")]
-        return [int(each.partition("[")[2].rstrip("]")) for each in started]
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        with self.process:
-            return self.process.wait(60)
-
-
-def wait_for(what, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "It took too long."
-        time.sleep(0.05)
-
-
-def ready(url: str) -> bool:
-    with contextlib.suppress(httpx2.HTTPError):
-        return httpx2.get(f"{url}/ready", timeout=5.0).status_code == 200
-    return False
 
 
 def total(client: httpx2.Client, name: str) -> float:
