@@ -10,7 +10,7 @@ from openbell.app.request_keys import KEYS, Ours
 from openbell.app.settings import keys
 from openbell.core.declare import discover
 
-STATUSES = {"here", "options", "gate", "signals", "session", "live", "measured", "refused"}
+STATUSES = {"here", "signals", "session", "live", "measured", "refused"}
 SUFFIXES = "py|yaml|yml|md|json|csv|pkl|sql|sh|tf|html|png|txt|md5"
 FOLDERS = ("src/", "tests/", "docs/", "requirements/", "benchmarks/", ".ci/")
 #: Words that the patterns find in sentences and that name nothing.
