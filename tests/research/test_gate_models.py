@@ -238,7 +238,15 @@ def test_one_outcome_only_is_no_certainty():
 @pytest.mark.parametrize("name", NAMES)
 def test_order_of_the_rows_changes_nothing(name, short_trees):
     """Also of rows that share a moment: the order of a fit depends on the rows' content alone."""
-    rows = trades(days=12, each=9, symbols=("SPX", "RUT"), strategies=STRATEGIES[:1], missing=0.2)
+    rows = trades(
+        days=12,
+        each=9,
+        symbols=("SPX", "RUT"),
+        strategies=STRATEGIES[:1],
+        missing=0.2,
+        effect=2.5,
+        skilled=[("SPX", "Butterfly"), ("RUT", "Butterfly")],
+    )
     rows = rows.with_columns(known_at=pl.col("known_at").dt.truncate("1d"))
     turned = rows.sample(fraction=1.0, shuffle=True, seed=1)
     first, second = (fitted(name, each, FEATURES, fit_at=fit_at(rows)).forecast(rows) for each in (rows, turned))

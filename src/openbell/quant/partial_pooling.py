@@ -23,8 +23,8 @@ LEAST_PRECISION, MOST_PRECISION = 1e-2, 1e6
 COMMON_COEFFICIENTS = 1.0
 #: Coefficients of exactly 0 that every precision counts besides its own, times the number of nodes that move as one: a
 #: hyperprior in favour of no deviation. A coefficient that is alone at its level stays only beyond 3.1 standard errors
-#: (the least t^2 with a fixed point is the least (s + 2) / (s (1 - s)) over shares s), so that of dozens of features that
-#: say nothing hardly one is kept by luck.
+#: (the least t^2 with a fixed point is the least (s + 2) / (s (1 - s)) over shares s), so that of dozens of features
+#: that say nothing hardly one is kept by luck.
 ABSENT_COEFFICIENTS = 2.0
 #: Degrees of freedom of Student's t, from which a level's deviations are drawn: few nodes may stand far from the others
 #: without making room for noise in all of them.
