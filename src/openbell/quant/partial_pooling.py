@@ -218,10 +218,17 @@ def pooled(
     Multilevel/Hierarchical Models, 12 and 14. Kish (1965), Survey Sampling, 8.2. Lange, Little and Taylor (1989),
     Journal of the American Statistical Association 84, 881-896.
     """
+    from threadpoolctl import threadpool_limits
+
     _refuse_unusable(x, outcome, offset, cell, day, nodes)
-    rows = _Rows.of(x, outcome, offset, cell, day, len(nodes))
+    # Sums of several threads depend on how many there are, and on a busy machine they wait for each other.
+    with threadpool_limits(limits=1):
+        return _pooled(_Rows.of(x, outcome, offset, cell, day, len(nodes)), nodes, tolerance, passes)
+
+
+def _pooled(rows: _Rows, nodes: Integers, tolerance: float, passes: int) -> Pooled:
     sizes = [int(each) for each in nodes.max(axis=0) + 1]
-    width = x.shape[1] + 1
+    width = rows.x.shape[1]
     beta: Sequence[Floats] = [np.zeros((size, width)) for size in sizes]
     scales = [_Scale(np.full(width, _START_PRECISION), np.ones((size, width))) for size in sizes]
     evidence, done, converged = rows.evidence(at_nodes(beta, nodes)), 1, False
