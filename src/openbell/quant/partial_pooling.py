@@ -218,7 +218,8 @@ def pooled(
     Multilevel/Hierarchical Models, 12 and 14. Kish (1965), Survey Sampling, 8.2. Lange, Little and Taylor (1989),
     Journal of the American Statistical Association 84, 881-896.
     """
-    from threadpoolctl import threadpool_limits
+    import scipy.linalg  # noqa: F401  (its own thread pool must be there to be limited)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     _refuse_unusable(x, outcome, offset, cell, day, nodes)
     # Sums of several threads depend on how many there are, and on a busy machine they wait for each other.
