@@ -26,7 +26,10 @@ class Spy:
         self.seen: list[pl.DataFrame] = []
         self.asked: list[pl.DataFrame] = []
 
-    def __call__(self, rows: pl.DataFrame, features: Sequence[str], names: Sequence[str]) -> Spy:
+    def __call__(
+        self, rows: pl.DataFrame, features: Sequence[str], names: Sequence[str], *, fit_at: dt.datetime
+    ) -> Spy:
+        assert rows["outcome_known_at"].max() <= fit_at
         self.seen.append(rows)
         return self
 

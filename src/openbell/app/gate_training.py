@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,16 +150,11 @@ def judged(
 ) -> tuple[pl.DataFrame, GateScores]:
     """The candidates and the baselines walked forward by days, and what that was worth."""
     wanted, train = home.settings.gate, home.settings.train
-    how = _how(home)
-
-    def fit(rows: pl.DataFrame, features: Sequence[str], names: Sequence[str]) -> Trained:
-        return trained(rows, features, names, **how)
-
     walked = walk(
         data.rows,
         data.features,
         [*candidates, *BASELINES],
-        fit=fit,
+        fit=functools.partial(trained, **_how(home)),
         min_train_days=wanted.min_train_days,
         train_days=wanted.train_days,
         refit_days=wanted.refit_days,
@@ -187,10 +183,25 @@ def _how(home: Home) -> dict[str, Any]:
 
 def _plan(home: Home, data: Prepared, candidates: Sequence[str], kind: str) -> str:
     """Hash of everything that decides what is found."""
-    from openbell.quant import partial_pooling
-    from openbell.research import gate_models, gate_scores, gate_thresholds, gate_training, gate_walk
+    from openbell.quant import design_effects, partial_pooling, pooling_algebra
+    from openbell.research import (
+        gate_baselines,
+        gate_calibration,
+        gate_fallback,
+        gate_inputs,
+        gate_models,
+        gate_pooled,
+        gate_scaling,
+        gate_scores,
+        gate_thresholds,
+        gate_training,
+        gate_walk,
+    )
 
-    parts = (partial_pooling, gate_models, gate_scores, gate_thresholds, gate_training, gate_walk)
+    parts = (
+        design_effects, partial_pooling, pooling_algebra, gate_baselines, gate_calibration, gate_fallback, gate_inputs,
+        gate_models, gate_pooled, gate_scaling, gate_scores, gate_thresholds, gate_training, gate_walk,
+    )  # fmt: skip
     return digest(
         {
             "kind": kind,

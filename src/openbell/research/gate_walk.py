@@ -48,8 +48,14 @@ class Fitted(Protocol):
         ...
 
 
-#: Rows to train on, oldest first, the features and the names of the models, to everything that is fitted on them.
-Fit = Callable[[pl.DataFrame, Sequence[str], Sequence[str]], Fitted]
+class Fit(Protocol):
+    """Everything that is fitted on some rows, oldest first, at the moment `fit_at`: outcomes of later are refused."""
+
+    def __call__(
+        self, rows: pl.DataFrame, features: Sequence[str], names: Sequence[str], *, fit_at: dt.datetime
+    ) -> Fitted:
+        """The models `names`, fitted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ def walk(
 
     said: list[pl.DataFrame] = []
     done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_forecasts)(table[each.train], table[each.test], features, names, fit) for each in parts
+        delayed(_forecasts)(table[each.train], table[each.test], features, names, fit, each.at) for each in parts
     )
     for number, (each, frame) in enumerate(zip(parts, done, strict=True)):
         marks = (pl.lit(number, pl.Int64).alias("fold"), pl.lit(each.at, pl.Datetime("us", "UTC")).alias("fitted_at"))
@@ -191,12 +197,17 @@ def checked(rows: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
 
 
 def _forecasts(
-    train: pl.DataFrame, test: pl.DataFrame, features: Sequence[str], names: Sequence[str], fit: Fit
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    features: Sequence[str],
+    names: Sequence[str],
+    fit: Fit,
+    fit_at: dt.datetime,
 ) -> pl.DataFrame:
     """What the models fitted on `train` say of `test`; the check that no day is on both sides stands here too."""
     if train["session"].max() >= test["session"].min():  # type: ignore[operator]
         raise BadInput(f"The fold from {test['session'].min()} would train on its own days.")
-    fitted = fit(train.drop("trade"), features, names)
+    fitted = fit(train.drop("trade"), features, names, fit_at=fit_at)
     asked = test.drop("trade", "win", "profit_usd", "outcome_known_at")
     return pl.concat([_said(test["trade"], name, fitted, asked) for name in names])
 
