@@ -1,4 +1,4 @@
-"""`python -m benchmarks [features|training|daily|backtests|options|edge|gate]`: measure, print, write the docs page."""
+"""`python -m benchmarks [features|training|daily|backtests|options|edge|gate|gate_load]`: measure, print, write."""
 
 from __future__ import annotations
 
@@ -127,6 +127,10 @@ def main(words: list[str]) -> None:
         from benchmarks.options_study import main as options_study
 
         return options_study(words[1:])
+    if words[:1] == ["gate_load"]:
+        from benchmarks.gate_load import main as gate_load
+
+        return gate_load(words[1:])
     if words[:1] == ["gate"]:
         from benchmarks.gate_study import main as gate
 
@@ -141,7 +145,8 @@ def main(words: list[str]) -> None:
         return calibrate()
     strange = [word for word in words if word not in PARTS]
     if strange:
-        sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {', '.join(PARTS)}, edge, gate, calibrate_surface.")
+        valid = ", ".join((*PARTS, "edge", "gate", "gate_load", "calibrate_surface"))
+        sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {valid}.")
     text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
     with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:
         wanted = words or list(PARTS)
