@@ -15,7 +15,7 @@ import polars as pl
 
 from openbell.app.gate_data import features_of, market_of
 from openbell.app.gate_payoffs import Bounds, bounds_of
-from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, symbol_days, trade_rows
+from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, symbol_days, table_of, trade_rows
 from openbell.app.gate_training import DESK, GateTraining, latest_gate
 from openbell.core.assessment import Answer, Asked, Assessment, Offer, PriceOdds, Word
 from openbell.core.declare import Check, Desk, Feature
@@ -26,7 +26,8 @@ from openbell.core.types import Book, Decision, Outcome, Verdict
 from openbell.core.view import View
 from openbell.research.gate_inputs import Rows
 from openbell.research.trade_facts import facts
-from openbell.research.trade_features import MARKET, trade_features, with_market
+from openbell.research.trade_features import FEW_ROWS, MARKET, trade_features, with_market
+from openbell.research.trade_row_facts import told_rows
 from openbell.trade.judging import judge
 
 if TYPE_CHECKING:
@@ -130,7 +131,10 @@ class Gate:
             return [], []
         beside = [self._beside(day).get(each.ticket.underlying, {}) for each, day in zip(asked, days, strict=True)]
         rows = trade_rows(asked, days, beside)
-        whole = facts(rows, commission_usd=self.commission_usd, sessions=self.sessions)
+        if len(rows) <= FEW_ROWS:
+            told = told_rows(rows, self.features, commission_usd=self.commission_usd, sessions=self.sessions)
+            return told, self._words(None, told, asked)
+        whole = facts(table_of(rows), commission_usd=self.commission_usd, sessions=self.sessions)
         table = whole.hstack(trade_features(whole, self.features))
         told = list(table.iter_rows(named=True))
         return told, self._words(table, told, asked)
@@ -146,9 +150,12 @@ class Gate:
         return found
 
     def _words(
-        self, table: pl.DataFrame, rows: Sequence[Mapping[str, Any]], asked: Sequence[Asked]
+        self, table: pl.DataFrame | None, rows: Sequence[Mapping[str, Any]], asked: Sequence[Asked]
     ) -> list[Word | None]:
-        """The calibrated word of the model of each row's arm; None where the price says nothing to start from."""
+        """The calibrated word of the model of each row's arm; None where the price says nothing to start from.
+
+        `table` holds the same rows, where they are many.
+        """
         found: list[Word | None] = [None] * len(asked)
         if self.training is None:
             return found
@@ -157,7 +164,7 @@ class Gate:
             if rows[place]["logit_price"] is not None:
                 by_model.setdefault(self.model_of(each.arm) or "", []).append(place)
         for name, places in by_model.items():
-            if len(places) <= FEW:
+            if table is None or len(places) <= FEW:
                 for place in places:
                     found[place] = self._spoken(name, rows[place])[0]
             else:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from openbell.core.assessment import Asked
 from openbell.core.ticket import Ticket
 from openbell.core.time import MOMENT, Sessions
 from openbell.core.trade_rows import SHEET_STRATEGIES, TRADES
-from openbell.core.types import Settlement
+from openbell.core.types import Right, Settlement
 from openbell.quant.payoffs import owing
-from openbell.quant.ticket_profile import legs_of
 from openbell.research.trade_facts import MARKET_VOLATILITY
 from openbell.research.trade_features import MARKET
 
 _SCHEMA = pl.Schema({**TRADES, **dict.fromkeys(MARKET, pl.Float64)})
+_NOTHING: Mapping[str, None] = dict.fromkeys(_SCHEMA)
 #: Legs that a row holds.
 MOST_LEGS = 4
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -37,14 +40,18 @@ def fits_a_row(ticket: Ticket) -> bool:
 
 def trade_rows(
     asked: Sequence[Asked], sessions: Sequence[dt.date], beside: Sequence[Mapping[str, float | None]]
-) -> pl.DataFrame:
+) -> list[dict[str, Any]]:
     """One row of `TRADES`, and of the market, for each question that `fits_a_row`, in their order.
 
     `sessions` are those in which the questions are asked, `beside` the market as of their opens. Numbers are points per
-    unit; everything that tells an outcome is null. The volatility that a question saw stands in place of the session's.
+    unit; everything that tells an outcome is None. The volatility that a question saw stands in place of the session's.
     """
-    rows = [_row(*each) for each in zip(asked, sessions, beside, strict=True)]
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    return [_row(*each) for each in zip(asked, sessions, beside, strict=True)]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The rows of `trade_rows` as a table."""
+    return pl.DataFrame([[row[name] for name in _SCHEMA] for row in rows], schema=_SCHEMA, orient="row")
 
 
 def symbol_days(symbols: Sequence[str], session: dt.date, opens: dt.datetime) -> pl.DataFrame:
@@ -59,18 +66,26 @@ def _quoted(ticket: Ticket) -> float | None:
     """The premium as a row has it: what the structure costs or, where it can only owe, what it brings."""
     if ticket.premium is None:
         return None
-    legs = legs_of(ticket)
-    owes = owing(legs.right[None, :], legs.strike[None, :], legs.ratio[None, :])[0]
+    owes = _owes(tuple((leg.ratio, leg.right, leg.strike) for leg in ticket.legs))
     return -ticket.premium if owes else ticket.premium
 
 
-def _row(asked: Asked, session: dt.date, beside: Mapping[str, float | None]) -> list[object]:
+@lru_cache(maxsize=4_096)
+def _owes(terms: tuple[tuple[int, Right, float], ...]) -> bool:
+    """Whether these legs can only owe at expiry; remembered, since the same legs are asked about at many prices."""
+    ratio, right, strike = zip(*terms, strict=True)
+    signs = [1.0 if each is Right.CALL else -1.0 for each in right]
+    return bool(owing(np.array([signs]), np.array([strike]), np.array([ratio]))[0])
+
+
+def _row(asked: Asked, session: dt.date, beside: Mapping[str, float | None]) -> dict[str, Any]:
     ticket, said, market = asked.ticket, asked.prophecy, asked.market
     here = asked.at.astimezone(_NEW_YORK)
-    known: dict[str, object] = {
+    known: dict[str, Any] = {
+        **_NOTHING,
         **beside,
         "date": session,
-        "time": f"{here:%H:%M}",
+        "time": f"{here.hour:02d}:{here.minute:02d}",
         "timestamp": asked.at,
         "symbol": ticket.underlying,
         "strategy": strategy_of(ticket),
@@ -91,7 +106,7 @@ def _row(asked: Asked, session: dt.date, beside: Mapping[str, float | None]) -> 
         known |= {f"strike{number}": leg.strike, f"direction{number}": leg.ratio, f"type{number}": leg.right.value}
     if market is not None and market.volatility is not None:
         known[MARKET_VOLATILITY] = market.volatility
-    return [known.get(name) for name in _SCHEMA]
+    return known
 
 
 def last_moment(ticket: Ticket, calendar: Sessions) -> dt.datetime | None:

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,8 @@ import polars as pl
 from openbell.quant.reach import tree
 
 _MICROSECOND = dt.timedelta(microseconds=1)
-Step = tuple[Callable[..., Any], tuple[int, ...]]
+#: A function, and what takes its arguments out of the slots.
+Step = tuple[Callable[..., Any], Callable[[list[Any]], Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +40,8 @@ class Program:
     def run(self, row: Sequence[Any]) -> list[float | None]:
         """The results of one row, None for null and for what is not finite."""
         slots = [*row, *self.literals]
-        for function, places in self.steps:
-            slots.append(function(*[slots[place] for place in places]))
+        for function, arguments in self.steps:
+            slots.append(function(*arguments(slots)))
         return [_finite(slots[place]) for place in self.results.values()]
 
 
@@ -103,10 +105,15 @@ class _Builder:
     def _place(self, node: _Node) -> int:
         if node.key not in self.slots:
             assert node.function is not None, "columns and literals have their slots already"
-            step = node.function, tuple(self._place(each) for each in node.inside)
+            step = node.function, _taken(tuple(self._place(each) for each in node.inside))
             self.slots[node.key] = len(self.slots)
             self.steps.append(step)
         return self.slots[node.key]
+
+
+def _taken(places: tuple[int, ...]) -> Callable[[list[Any]], Sequence[Any]]:
+    """What takes these slots, as a sequence also where it is one: in C, for a request has hundreds of steps."""
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
 def _column(name: str) -> _Node:

@@ -42,6 +42,22 @@ class Clock:
 SESSION = pl.col("known_at").dt.convert_time_zone(EXCHANGE_ZONE).dt.date().alias("session")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Calendar:
+    """Sessions (s,): days, opens and closes; the minutes of each, and those of all before it."""
+
+    days: np.ndarray
+    opens: np.ndarray
+    closes: np.ndarray
+    length: np.ndarray
+    gone: np.ndarray
+
+    @classmethod
+    def of(cls, days: np.ndarray, opens: np.ndarray, closes: np.ndarray) -> _Calendar:
+        length = (closes - opens).astype(np.float64) / _MINUTE
+        return cls(days, opens, closes, length, np.cumsum(length) - length)
+
+
 def clock(known_at: pl.Series, expiry: pl.Series, session: pl.Series, sessions: Sessions | None = None) -> Clock:
     """The clock of trades known at `known_at` (UTC) on the exchange day `session`, that expire on `expiry` (Date).
 
@@ -54,17 +70,22 @@ def clock(known_at: pl.Series, expiry: pl.Series, session: pl.Series, sessions: 
     """
     moment = known_at.to_numpy().astype("datetime64[us]")
     today, last = (each.to_numpy().astype("datetime64[D]") for each in (session, expiry))
-    days, opens, closes = _weekdays(today, last) if sessions is None else _calendar(sessions)
+    return clock_of(moment, today, last, sessions)
+
+
+def clock_of(moment: np.ndarray, today: np.ndarray, last: np.ndarray, sessions: Sessions | None = None) -> Clock:
+    """`clock` of moments (datetime64[us]), exchange days and expiries (datetime64[D]), each (n,)."""
+    calendar = _weekdays(today, last) if sessions is None else _kept(sessions)
+    days, opens, closes = calendar.days, calendar.opens, calendar.closes
     if not len(days):
         none = np.full(len(moment), _NO_MOMENT)
         return Clock(today, none, none, none, np.full(len(moment), np.nan))
-    length = (closes - opens).astype(np.float64) / _MINUTE
-    gone = np.cumsum(length) - length
-    at = np.clip(np.searchsorted(days, today), 0, len(days) - 1)
+    length, gone = calendar.length, calendar.gone
+    at = np.minimum(np.searchsorted(days, today), len(days) - 1)
     trading = days[at] == today
     end = np.searchsorted(days, last, side="right") - 1
     ends = (end >= 0) & (last <= days[-1])
-    passed = np.clip((moment - opens[at]).astype(np.float64) / _MINUTE, 0.0, length[at])
+    passed = np.minimum(np.maximum((moment - opens[at]).astype(np.float64) / _MINUTE, 0.0), length[at])
     left = gone[end] + length[end] - gone[at] - passed
     return Clock(
         session=today,
@@ -75,21 +96,36 @@ def clock(known_at: pl.Series, expiry: pl.Series, session: pl.Series, sessions: 
     )
 
 
-def _calendar(sessions: Sessions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+#: Calendars as arrays, the last used ones; a request would spend longer on making them than on its own clock.
+_calendars: list[tuple[Sessions, _Calendar]] = []
+_MOST_CALENDARS = 4
+
+
+def _kept(sessions: Sessions) -> _Calendar:
+    for known, found in _calendars:
+        if known is sessions:
+            return found
+    made = _calendar(sessions)
+    _calendars.append((sessions, made))
+    del _calendars[:-_MOST_CALENDARS]
+    return made
+
+
+def _calendar(sessions: Sessions) -> _Calendar:
     frame = sessions.frame
-    return (
+    return _Calendar.of(
         frame["session"].to_numpy().astype("datetime64[D]"),
         frame["open_at"].to_numpy().astype("datetime64[us]"),
         frame["close_at"].to_numpy().astype("datetime64[us]"),
     )
 
 
-def _weekdays(session: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _weekdays(session: np.ndarray, last: np.ndarray) -> _Calendar:
     """Every weekday that the trades touch, and a week before, where an expiry on a Saturday falls back to."""
     known = np.concatenate([session[~np.isnat(session)], last[~np.isnat(last)]])
     if not len(known):
         empty = np.array([], dtype="datetime64[us]")
-        return np.array([], dtype="datetime64[D]"), empty, empty
+        return _Calendar.of(np.array([], dtype="datetime64[D]"), empty, empty)
     days = np.arange(known.min() - np.timedelta64(7, "D"), known.max() + np.timedelta64(4, "D"))
     days = days[np.is_busday(days)]
     frame = pl.DataFrame({"day": days})
@@ -97,4 +133,5 @@ def _weekdays(session: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.nda
         pl.col("day").dt.combine(time).dt.replace_time_zone(EXCHANGE_ZONE).dt.convert_time_zone("UTC").alias(name)
         for name, time in (("open", OPEN), ("close", CLOSE))
     )
-    return days, ends["open"].to_numpy().astype("datetime64[us]"), ends["close"].to_numpy().astype("datetime64[us]")
+    opens, closes = (ends[name].to_numpy().astype("datetime64[us]") for name in ("open", "close"))
+    return _Calendar.of(days, opens, closes)

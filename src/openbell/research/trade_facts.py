@@ -6,7 +6,7 @@ and the exchange's calendar; nothing is fitted and no other row is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from openbell.core.errors import BadInput, nearest
 from openbell.core.time import MOMENT, Sessions
 from openbell.quant.payoffs import owing, profiles
 from openbell.quant.price_odds import BASES, PriceOdds, price_odds
-from openbell.research.trade_clock import EXCHANGE_ZONE, SESSION, clock
+from openbell.research.trade_clock import EXCHANGE_ZONE, SESSION, Clock, clock
 
 #: `logit_price` is held within these odds (9,999 to 1): the log odds of a price that leaves no chance have no end, and
 #: one such row would outweigh all others. `fact_counts` says how many are held.
@@ -132,20 +132,30 @@ def facts(trades: pl.DataFrame, *, commission_usd: float, sessions: Sessions | N
         raise BadInput(f"The trades have no column `{lacking[0]}`. {nearest(lacking[0], there)}")
     words = _few_words(trades) if trades.height <= FEW_ROWS else trades.select(SESSION, *_WORDS)
     times = clock(trades["known_at"], trades["expiry"], words["session"], sessions)
-    rows = _Rows.read(trades, words)
+    numbers, basis, ambiguous = worked_out(_read(trades, words), times, commission_usd)
+    made = {
+        **_series(numbers),
+        "session": words["session"],
+        "price_basis": pl.Series("", basis.tolist(), dtype=pl.String),
+        "price_ambiguous": pl.Series("", ambiguous),
+    }
+    return _replaced(trades, [_typed(made[name], kind).alias(name) for name, kind in FACTS.items()])
+
+
+def worked_out(
+    rows: TradeNumbers, times: Clock, commission_usd: float
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """The numbers of `FACTS` by name, each (n,) floats, NaN where unknown; the words of `price_basis`; `ambiguous`.
+
+    Moments are microseconds since 1970, truths 0 or 1.
+    """
     cost = commission_usd * rows.contracts / rows.multiplier
     found = price_odds(
         rows.right, rows.strike, rows.ratio, rows.paid, cost, rows.price, mid=rows.mid,
         expected_move=rows.expected_move, years=times.years, market_volatility=rows.market_volatility,
     )  # fmt: skip
-    numbers = {**_numbers(rows, cost, found), **_odds(found, times.years, rows)}
-    made = {
-        **_series({**times.moments(), **numbers}),
-        "session": words["session"],
-        "price_basis": pl.Series("", _BASES[found.basis].tolist(), dtype=pl.String),
-        "price_ambiguous": pl.Series("", found.ambiguous),
-    }
-    return _replaced(trades, [_typed(made[name], kind).alias(name) for name, kind in FACTS.items()])
+    numbers = {**times.moments(), **_numbers(rows, cost, found), **_odds(found, times.years, rows)}
+    return numbers, _BASES[found.basis], found.ambiguous
 
 
 def _typed(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
@@ -184,8 +194,11 @@ def fact_counts(rows: pl.DataFrame) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """The numbers of n trades, NaN where missing. right, strike, ratio, mid : (n, 4), the others (n,)."""
+class TradeNumbers:
+    """The numbers of n trades, NaN where missing. right, strike, ratio, mid : (n, 4), the others (n,).
+
+    Points per unit; `paid` is above 0 for a debit. An entry with `ratio` 0 is no leg.
+    """
 
     right: np.ndarray
     strike: np.ndarray
@@ -199,31 +212,26 @@ class _Rows:
     market_volatility: np.ndarray | None
 
     @classmethod
-    def read(cls, trades: pl.DataFrame, words: pl.DataFrame) -> _Rows:
-        multiplier = _floats(trades["multiplier"])
-        scale = _points(trades, words["unit"].to_numpy(), multiplier)
-        strike, direction, bid, ask, mid = (
-            _legs(trades, each) for each in ("strike", "direction", "bid", "ask", "mid")
-        )
+    def of(cls, legs: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray], scale: np.ndarray) -> TradeNumbers:
+        """From columns as they are stored: `legs` (n, 4), `rows` (n,), and what brings money to points, (n,)."""
+        strike, direction, bid, ask = (legs[name] for name in ("strike", "direction", "bid", "ask"))
         with np.errstate(invalid="ignore"):
             quoted = (bid >= 0) & (ask >= bid)
-        there = MARKET_VOLATILITY in trades.columns
-        right = np.stack([words[f"right{i}"].to_numpy() for i in _LEGS], axis=1)
         # A leg without direction and strike is none; with one of the two it is a leg that nobody can price.
         ratio = np.where(np.isnan(direction) & np.isnan(strike), 0.0, direction)
-        premium = _floats(trades["premium"]) * scale
+        premium = rows["premium"] * scale
         return cls(
-            right=right,
+            right=legs["right"],
             strike=strike,
             ratio=ratio,
-            mid=np.where(quoted, 0.5 * (bid + ask), mid),
+            mid=np.where(quoted, 0.5 * (bid + ask), legs["mid"]),
             # Sheets write what a structure that is sold brings as they write what one that is bought costs.
-            paid=np.where(owing(right, strike, ratio), -premium, premium),
-            profit=_floats(trades["profit"]) * scale,
-            price=_floats(trades["price"]),
-            multiplier=multiplier,
-            expected_move=_floats(trades["expected_move"]),
-            market_volatility=_floats(trades[MARKET_VOLATILITY]) if there else None,
+            paid=np.where(owing(legs["right"], strike, ratio), -premium, premium),
+            profit=rows["profit"] * scale,
+            price=rows["price"],
+            multiplier=rows["multiplier"],
+            expected_move=rows["expected_move"],
+            market_volatility=rows.get(MARKET_VOLATILITY),
         )
 
     @property
@@ -233,14 +241,31 @@ class _Rows:
         return np.where(total > 0, total, np.nan)
 
 
+#: Columns of money and market, and those of each leg, that `TradeNumbers.of` takes.
+NUMBERS = ("premium", "profit", "price", "multiplier", "expected_move")
+LEG_NUMBERS = ("strike", "direction", "bid", "ask", "mid")
+
+
+def _read(trades: pl.DataFrame, words: pl.DataFrame) -> TradeNumbers:
+    named = (*NUMBERS, MARKET_VOLATILITY) if MARKET_VOLATILITY in trades.columns else NUMBERS
+    rows = {name: _floats(trades[name]) for name in named}
+    legs = {name: _legs(trades, name) for name in LEG_NUMBERS}
+    legs["right"] = np.stack([words[f"right{i}"].to_numpy() for i in _LEGS], axis=1)
+    return TradeNumbers.of(legs, rows, _points(trades, words["unit"].to_numpy(), rows["multiplier"]))
+
+
 def _points(trades: pl.DataFrame, unit: np.ndarray, multiplier: np.ndarray) -> np.ndarray:
     """What brings the money of each row to points."""
     if np.isnan(unit).any():
-        odd = trades["unit"].filter(np.isnan(unit))
-        raise BadInput(
-            f"The money of a trade is in points or usd; {len(odd)} rows said `{odd[0]}`. Import them with their unit."
-        )
+        raise wrong_unit(trades["unit"].filter(np.isnan(unit)).to_list())
     return np.where(unit == 0, 1.0, 1.0 / multiplier)
+
+
+def wrong_unit(said: Sequence[str | None]) -> BadInput:
+    """The sentence about rows whose unit is none."""
+    return BadInput(
+        f"The money of a trade is in points or usd; {len(said)} rows said `{said[0]}`. Import them with their unit."
+    )
 
 
 def _floats(column: pl.Series) -> np.ndarray:
@@ -251,7 +276,7 @@ def _legs(trades: pl.DataFrame, name: str) -> np.ndarray:
     return np.stack([_floats(trades[f"{name}{i}"]) for i in _LEGS], axis=1)
 
 
-def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.ndarray]:
+def _numbers(rows: TradeNumbers, cost: np.ndarray, found: PriceOdds) -> dict[str, np.ndarray]:
     """What expiry can bring, and what it brought."""
     bound = profiles(rows.right, rows.strike, rows.ratio, rows.paid)
     legs = ~np.isnan(rows.contracts)
@@ -277,7 +302,7 @@ def _numbers(rows: _Rows, cost: np.ndarray, found: PriceOdds) -> dict[str, np.nd
         }
 
 
-def _odds(found: PriceOdds, years: np.ndarray, rows: _Rows) -> dict[str, np.ndarray]:
+def _odds(found: PriceOdds, years: np.ndarray, rows: TradeNumbers) -> dict[str, np.ndarray]:
     """What the price implies."""
     with np.errstate(invalid="ignore", divide="ignore"):
         root, most = np.sqrt(years), np.log(MOST_ODDS)

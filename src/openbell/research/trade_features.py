@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -178,6 +179,29 @@ def _run(found: Program, rows: pl.DataFrame) -> pl.DataFrame:
     flat = [value for column in zip(*said, strict=True) for value in column]
     whole = pl.Series("", flat, dtype=pl.Float64)
     return pl.DataFrame([whole.slice(i * rows.height, rows.height).alias(name) for i, name in enumerate(found.results)])
+
+
+def row_features(rows: Sequence[Mapping[str, Any]], features: Mapping[str, Feature]) -> list[dict[str, float | None]]:
+    """`trade_features` of a few rows that are no table: the same numbers, None where a feature has no value.
+
+    Each row has the columns of `trade_facts.facts` by name, None where missing; those of `MARKET` may be left out.
+    """
+    for each in features.values():
+        check_trade_feature(each)
+    found = _program(tuple(features.items()))
+    if len(found.results) < len(features):
+        table = _evaluated(pl.DataFrame([{**_no_market, **row} for row in rows], schema=_SCHEMA), features)
+        return list(table.iter_rows(named=True))
+    names, columns = tuple(found.results), found.columns
+    told = []
+    for row in rows:
+        values = [row[name] if name in row else _no_market[name] for name in columns]
+        told.append(dict(zip(names, found.run(values), strict=True)))
+    return told
+
+
+_no_market: Mapping[str, None] = dict.fromkeys(MARKET)
+_SCHEMA = pl.Schema({**TRADES, **FACTS, **dict.fromkeys(MARKET, pl.Float64)})
 
 
 def null_counts(features: pl.DataFrame) -> pl.Series:
