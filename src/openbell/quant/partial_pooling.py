@@ -31,6 +31,8 @@ ABSENT_COEFFICIENTS = 2.0
 TAIL = 4.0
 #: Passes after which the design effects are held, so that what is maximised stays the same.
 SETTLING_PASSES = 6
+#: A coefficient whose level has at least this precision is 0.
+NOTHING_FOUND = 0.9 * MOST_PRECISION
 _START_PRECISION = 10.0
 _MOST_HALVINGS = 12
 _ROWS_AT_ONCE = 32_768
@@ -42,7 +44,8 @@ class Pooled:
 
     Attributes
     ----------
-    coefficients : for each level (nodes, 1 + k), deviations, the intercept first. precisions : of their priors, alike.
+    coefficients : for each level (nodes, 1 + k), deviations, the intercept first; 0 where nothing was found.
+    precisions : of their priors, alike.
     shares : for each level (nodes,), the part of the prior variance of the node's linear predictor that its rows took
         away: 0 where only the prior speaks, 1 where only the rows do.
     rows, effective_n : for each level (nodes,), rows, and rows over the design effect of their intercept.
@@ -347,6 +350,8 @@ def _result(
     passes: int,
     converged: bool,
 ) -> Pooled:
+    # A precision at its bound means that nothing was found: what is left there is no coefficient.
+    beta = [np.where(scale.level < NOTHING_FOUND, each, 0.0) for scale, each in zip(scales, beta, strict=True)]
     priors = _priors(effects, scales)
     precisions = [scale.precisions for scale in scales]
     variance = _quadratic(evidence, nodes, beta, priors)[1]

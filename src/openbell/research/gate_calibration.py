@@ -55,7 +55,8 @@ class Calibration:
         if self._idle:
             return probability
         slope, intercept = self._lines[positions(rows, self._place)].T
-        return np.asarray(expit(slope * log_odds(probability) + intercept))
+        as_it_is = (slope == 1.0) & (intercept == 0.0)
+        return np.asarray(np.where(as_it_is, probability, expit(slope * log_odds(probability) + intercept)))
 
     def to_json(self) -> str:
         """Canonical JSON, from which `from_json` makes an equal one."""

@@ -16,7 +16,16 @@ from openbell.core.trade_rows import LEVELS, SYMBOL_GROUPS
 from openbell.quant.design_effects import Floats, Integers
 from openbell.quant.partial_pooling import Pooled, pooled
 from openbell.research.gate_files import read_arrays, write_model
-from openbell.research.gate_inputs import ModelSettings, Rows, Said, feature_values, opened, positions, price_log_odds
+from openbell.research.gate_inputs import (
+    ModelSettings,
+    Rows,
+    Said,
+    feature_values,
+    opened,
+    positions,
+    price_log_odds,
+    prices,
+)
 from openbell.research.gate_scaling import Scaling
 
 #: In the place of a symbol or strategy that was never trained on.
@@ -65,8 +74,10 @@ class LogisticTable:
         columns = self.scaling.matrix(feature_values(rows, self.features, f"`{self.name}`"))
         at = positions(rows, self._place)
         own = self.coefficients[at]
-        log_odds = price_log_odds(rows) + own[:, 0] + (columns * own[:, 1:]).sum(axis=1)
-        return Said(expit(log_odds), self._levels[at], self.weights[at], self.effective_n[at])
+        added = own[:, 0] + (columns * own[:, 1:]).sum(axis=1)
+        # Who adds nothing says what the price says, to the last bit: no skill is then exactly no skill.
+        said = np.where(added == 0.0, prices(rows), expit(price_log_odds(rows) + added))
+        return Said(said, self._levels[at], self.weights[at], self.effective_n[at])
 
     def save(self, folder: Path) -> None:
         """See `GateModel.save`."""
