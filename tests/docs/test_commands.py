@@ -23,6 +23,7 @@ DOCUMENTS = (
     "README.md",
     "docs/stocks.md",
     "docs/options.md",
+    "docs/gate.md",
     "docs/data.md",
     "docs/design.md",
     "docs/DAILY_LIVE_OPERATIONS.md",
@@ -63,6 +64,7 @@ HONEST = {
     "openbell holdout open stocks": {0, 1},
     "openbell rollback stocks": {0, 1},
     "openbell options simulate": {0, 1},
+    "openbell odds": {1},
 }
 
 
@@ -73,6 +75,12 @@ FILES = {
     "members.csv": "ticker,start_date,end_date\nN01,2018-01-02,\nN02,2018-01-02,2019-06-03\n",
     "sectors.csv": "symbol,sector\nN01,Energy\nN02,Utilities\n",
     "rates.csv": "date,value\n2020-03-12,0.88\n2020-03-13,0.94\n",
+    "orders.txt": "BUY +1 Butterfly SPX 100 22 May 25 5905/5855/5805 CALL @24.82 LMT\n",
+    "sheets/2023-11-13-64E0C/profit 2023-11-13.csv": (
+        "Day,Hour,Symbol,Price,Name,Premium,Predicted,Closed,Expired,Trade,Risk,Reward,Ratio,Profit\n"
+        "2023-11-13,09:35,SPX,4406.66,Iron Condor,.63,4405,4411.55,4411.55,"
+        "SELL -1 Iron Condor SPX 100 13 NOV 23 4435/4445/4375/4365 CALL/PUT @0.63 LMT,9.37,.63,.067,.63\n"
+    ),
 }
 
 
@@ -169,6 +177,7 @@ def prepared(tmp_path_factory):
     _write_bars(folder / "bars.csv")
     _write_indices(folder)
     for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         _enter(folder, patch)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from openbell.core.declare import feature
-from openbell.quant.trade_expressions import as_level, as_score, margin, price, within_moves
+from openbell.quant.trade_expressions import as_level, as_score, margin, price, tilt, within_moves
 
 _short, _long = as_level("short_term"), as_level("long_term")
 _predicted = pl.col("predicted")
@@ -126,6 +126,30 @@ def term_score(term: str) -> pl.Expr:
     Murphy (1999), Technical Analysis of the Financial Markets, chapter 9.
     """
     return as_score(f"{term}_term")
+
+
+@feature(reads="trades", unit="log-odds", name="{term}_term_tilt", over={"term": ("short", "long")})
+def term_tilt(term: str) -> pl.Expr:
+    """What the level of this term, were it the mean of the price at expiry, adds to the log-odds of a win.
+
+    References
+    ----------
+    Breeden and Litzenberger (1978), Prices of state-contingent claims implicit in option prices, Journal of Business
+    51, 621-651.
+    """
+    return tilt(as_level(f"{term}_term"))
+
+
+@feature(reads="trades", unit="log-odds")
+def predicted_tilt() -> pl.Expr:
+    """What the predicted close, were it the mean of the price at expiry, adds to the log-odds of a win.
+
+    References
+    ----------
+    Breeden and Litzenberger (1978), Prices of state-contingent claims implicit in option prices, Journal of Business
+    51, 621-651.
+    """
+    return tilt(_predicted)
 
 
 @feature(reads="trades", unit="implied moves", name="{term}_term_margin", over={"term": ("short", "long")})

@@ -117,12 +117,12 @@ class Guarded:
 class Chain:
     """Sources in order; the first fresh answer speaks.
 
-    `now` is the clock by which an answer's age is told.
+    `clock` tells the moment by which an answer's age is told.
     """
 
     sources: Sequence[Guarded]
     freshness: Freshness
-    now: Callable[[], dt.datetime]
+    clock: Callable[[], dt.datetime]
 
     async def state(self, symbol: str) -> MarketState:
         """The state of `symbol`, or `NoMarket` with the reason of every source."""
@@ -135,7 +135,7 @@ class Chain:
                 whys.append(str(failure))
                 unknown += isinstance(failure, UnknownSymbol)
                 continue
-            stale = self.freshness.stale(seen, self.now())
+            stale = self.freshness.stale(seen, self.clock())
             if stale is None:
                 return seen
             whys.append(stale)
@@ -152,7 +152,7 @@ class Chain:
         """`state`, whose symbol is the one asked for and whose moment is not in the future."""
         if state.symbol != symbol:
             raise DataMissing(f"{state.source} was asked for {symbol} and answered with {state.symbol}.")
-        now = self.now()
+        now = self.clock()
         if state.observed_at > now + CLOCK_SKEW:
             raise DataMissing(
                 f"{state.source} says it saw {symbol} at {state.observed_at.isoformat()}, which is still to come."

@@ -114,7 +114,32 @@ def profile(legs: Legs, premium: float) -> Profile:
     BadInput
         With several expiries (see `profile_by_valuation`) or a premium that is no number.
     """
-    position, paid = netted(legs), _paid(premium)
+    return terminal(legs).profile(premium)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terminal:
+    """What options of one expiry pay there: `kinks` (k,) and `values` (k,) as in `Profile`, but before what was paid.
+
+    steps : (k,) slope beyond each kink. size : sum of the strikes in the legs, for what rounds off.
+    """
+
+    kinks: np.ndarray
+    values: np.ndarray
+    steps: np.ndarray
+    size: float
+
+    def profile(self, premium: float) -> Profile:
+        """The profile at a premium."""
+        paid = _paid(premium)
+        roundoff = 16.0 * np.finfo(np.float64).eps * (self.size + abs(paid))
+        values = self.values - paid + 0.0
+        return _profile(paid, self.kinks, values, self.steps, float(self.steps[-1]), roundoff)
+
+
+def terminal(legs: Legs) -> Terminal:
+    """The part of `profile` that no premium changes, for whoever asks about the same legs at many prices."""
+    position = netted(legs)
     days = np.unique(legs.expiry[legs.right != UNDERLYING])
     if len(days) > 1:
         raise BadInput(
@@ -122,10 +147,8 @@ def profile(legs: Legs, premium: float) -> Profile:
             "ones is not known at the near expiry. Use `profile_by_valuation`."
         )
     kinks = np.unique(np.concatenate([[0.0], position.strike[position.right != UNDERLYING]]))
-    values = payoff(position, kinks) - paid + 0.0
-    steps = slopes(position, kinks)
-    roundoff = 16.0 * np.finfo(np.float64).eps * (float(np.abs(position.ratio) @ position.strike) + abs(paid))
-    return _profile(paid, kinks, values, steps, float(steps[-1]), roundoff)
+    size = float(np.abs(position.ratio) @ position.strike)
+    return Terminal(kinks, payoff(position, kinks), slopes(position, kinks), size)
 
 
 def _paid(premium: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -209,6 +210,10 @@ def _logarithm(x: float | None, base: float) -> float | None:
     return math.log(x) if base == math.e else math.log(x, base)
 
 
+def _exponential(x: float) -> float:
+    return math.inf if x > _LARGEST_EXPONENT else math.exp(x)
+
+
 def _horizontal(function: Callable[[list[Any]], Any]) -> Callable[..., Any]:
     """`function` of the values that are there, null where none is."""
 
@@ -217,6 +222,10 @@ def _horizontal(function: Callable[[list[Any]], Any]) -> Callable[..., Any]:
         return function(there) if there else None
 
     return of
+
+
+#: Beyond it the exponential is no finite number.
+_LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def _strict_sum(*values: Any) -> Any:
@@ -247,6 +256,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         ("Abs", _null_safe(abs)),
         ("Negate", _null_safe(lambda x: -x)),
         ("Log", _logarithm),
+        ("Exp", _null_safe(_exponential)),
         ("MaxHorizontal", _horizontal(max)),
         ("MinHorizontal", _horizontal(min)),
         ({"MeanHorizontal": {"ignore_nulls": True}}, _horizontal(lambda x: sum(x) / len(x))),

@@ -22,7 +22,7 @@ from openbell.core.ladders import BOUGHT, ladder, right_of, rungs
 from openbell.core.ticket import STRATEGIES, Status, Ticket
 from openbell.core.types import Right, Side
 from openbell.quant.legs import CALL, PUT, Legs
-from openbell.quant.payoffs import Profile, profile
+from openbell.quant.payoffs import Profile, Terminal, profile, terminal
 from openbell.quant.structure_checks import check_premium
 from openbell.quant.ticket_shapes import check_shape, said
 
@@ -148,6 +148,15 @@ def _profile(ticket: Ticket, premium: float) -> Profile:
 @lru_cache(maxsize=4_096)
 def _single(terms: tuple[tuple[int, Right, float], ...], premium: float) -> Profile:
     """The profile of options of one day, whichever it is; read-only, for it is shared."""
+    found = _terminal(terms).profile(premium)
+    for array in (found.kinks, found.values):
+        array.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def _terminal(terms: tuple[tuple[int, Right, float], ...]) -> Terminal:
+    """What these options pay on their day; the same legs are asked about at many premiums."""
     ratios, rights, strikes = zip(*terms, strict=True)
     legs = Legs(
         right=np.array([CALL if right is Right.CALL else PUT for right in rights], dtype=np.int8),
@@ -155,10 +164,7 @@ def _single(terms: tuple[tuple[int, Right, float], ...], premium: float) -> Prof
         ratio=np.array(ratios, dtype=np.int64),
         expiry=np.full(len(terms), np.datetime64("NaT"), dtype="datetime64[D]"),
     )
-    found = profile(legs, premium)
-    for array in (found.kinks, found.values):
-        array.setflags(write=False)
-    return found
+    return terminal(legs)
 
 
 def instruction(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 
 from openbell.core.ticket import Scale
@@ -46,3 +48,28 @@ def margin(level: pl.Expr) -> pl.Expr:
     inside = pl.min_horizontal(level - pl.col("breakeven_low"), pl.col("breakeven_high") - level)
     between = pl.col("wins_between")
     return within_moves(pl.when(between).then(inside).when(between.is_not_null()).then(-inside))
+
+
+_ROOT_OF_TWO_PI = math.sqrt(2.0 * math.pi)
+
+
+def _density(breakeven: str) -> pl.Expr:
+    """Standard normal density at a breakeven, under the lognormal of the price; 0 where there is none."""
+    deviation = pl.col("deviation")
+    z = (pl.col(breakeven) / price).log() / deviation + 0.5 * deviation
+    return pl.when(z.is_not_null()).then((z * z * -0.5).exp() / _ROOT_OF_TWO_PI).otherwise(0.0)
+
+
+def tilt(level: pl.Expr) -> pl.Expr:
+    """What a mean of the underlying at `level`, in place of the price, adds to the log-odds of a win, to first order.
+
+    The shift in implied moves times the slope of the log-odds in the mean: the difference of the density at the two
+    breakevens over ``p (1 - p)``, p the probability that the price implies. One sign for every structure: above 0 the
+    level speaks for the trade. Null without breakevens, and where the price leaves no doubt.
+    """
+    p, between = pl.col("price_probability"), pl.col("wins_between")
+    slope = (_density("breakeven_low") - _density("breakeven_high")) / (p * (1.0 - p))
+    signed = pl.when(between).then(slope).when(between.is_not_null()).then(-slope)
+    ends = pl.col("breakeven_low").is_not_null() | pl.col("breakeven_high").is_not_null()
+    known = ends & pl.col("deviation").is_not_null() & (p > 0.0) & (p < 1.0)
+    return within_moves(level - price) * pl.when(known).then(signed)
