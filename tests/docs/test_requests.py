@@ -138,7 +138,7 @@ def _exists(token, root, known):
     if token.startswith("openbell "):
         return _command_exists([word for word in token.split()[1:] if not word.startswith("-")])
     if re.fullmatch(
-        r"(store|data|run|trade|train|tournament|options|live|ops|desks|selection|safety|models)\.[\w.]+", token
+        r"(store|data|run|trade|train|tournament|options|gate|serve|live|ops|desks|selection|safety|models)\.[\w.]+", token
     ):
         return token in known
     return None

@@ -177,7 +177,8 @@ def by_hand(**more):
         "strike1": 5_080.0, "strike2": 5_090.0, "strike3": 4_940.0, "strike4": 4_930.0,
         "bid1": 0.9, "ask1": 1.1, "bid2": 0.5, "ask2": 0.7, "paid": -1.0, "width": 10.0, "max_profit": 1.0,
         "max_loss": 9.0, "cost_points": 0.026, "fair_probability": 0.9, "logit_price": 1.5, "atm_iv": 0.15,
-        "price_probability": 0.8, "deviation": 0.01, "smile_slope": -0.01, "market_volatility": 0.12, "years": 100.0 / (252 * 390),
+        "price_probability": 0.8, "deviation": 0.01, "smile_slope": -0.01, "market_volatility": 0.12,
+        "years": 100.0 / (252 * 390),
         "known_at": dt.datetime(2018, 7, 3, 16, 40, tzinfo=dt.UTC),
         "open_at": dt.datetime(2018, 7, 3, 13, 30, tzinfo=dt.UTC),
         "close_at": dt.datetime(2018, 7, 3, 17, 0, tzinfo=dt.UTC),
@@ -298,8 +299,8 @@ def test_a_day_without_a_session_has_no_clock():
 
 
 def test_a_tilt_is_the_change_of_the_log_odds_when_the_mean_moves(rows):
-    """By the lognormal itself: the odds at a mean a hundredth of a move away. Kills: one breakeven left out, the sign of
-    trades that win outside, a density in place of its slope in the log-odds."""
+    """By the lognormal itself: the odds at a mean a hundredth of a move away. Kills: one breakeven left out, the sign
+    of trades that win outside, a density in place of its slope in the log-odds."""
     from scipy.special import logit, ndtr
 
     part = rows.filter(
