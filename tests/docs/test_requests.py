@@ -11,6 +11,10 @@ from openbell.app.settings import keys
 from openbell.core.declare import discover
 
 STATUSES = {"here", "signals", "session", "live", "measured", "refused"}
+SECTIONS = (
+    "store", "data", "run", "trade", "train", "tournament", "options", "gate", "serve", "live", "ops", "desks",
+    "selection", "safety", "models",
+)  # fmt: skip
 SUFFIXES = "py|yaml|yml|md|json|csv|pkl|sql|sh|tf|html|png|txt|md5"
 FOLDERS = ("src/", "tests/", "docs/", "requirements/", "benchmarks/", ".ci/")
 #: Words that the patterns find in sentences and that name nothing.
@@ -137,9 +141,7 @@ def _exists(token, root, known):
         )
     if token.startswith("openbell "):
         return _command_exists([word for word in token.split()[1:] if not word.startswith("-")])
-    if re.fullmatch(
-        r"(store|data|run|trade|train|tournament|options|gate|serve|live|ops|desks|selection|safety|models)\.[\w.]+", token
-    ):
+    if re.fullmatch(rf"({'|'.join(SECTIONS)})\.[\w.]+", token):
         return token in known
     return None
 
