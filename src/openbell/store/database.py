@@ -25,6 +25,8 @@ BUSY_SECONDS = 60.0
 #: Connections to PostgreSQL that are kept; as many again may be open for a moment.
 POOLED = 8
 CONNECT_SECONDS = 5
+#: Pages beside SQLite's file from which `Database.tidy` has them used again, and at which a commit does it.
+TIDY_PAGES, MOST_PAGES = 1_000, 10_000
 #: How often a writer asks for SQLite's lock while another has it.
 _TURN_SECONDS = 0.001
 #: Held by every writer of a PostgreSQL database until its transaction ends ("openbell" in ASCII).
@@ -108,6 +110,20 @@ class Database:
             elif found != schema.REVISION:
                 _migrate(connection, found)
 
+    def tidy(self) -> None:
+        """Bring what was written into the database file, where SQLite keeps it beside the file for a while.
+
+        Otherwise whoever commits does it, every thousand pages, and its callers wait. Almost all is moved while others
+        write; only the last of it holds them up, so that the file beside it is used again and does not grow for ever.
+        """
+        if self.dialect != "sqlite":
+            return
+        with self._told("tidying"), self.engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages >= TIDY_PAGES:
+                raw.execute("PRAGMA wal_checkpoint(RESTART)")
+
     @contextlib.contextmanager
     def _told(self, doing: str) -> Iterator[None]:
         """Turn the database's errors into the house's sentence, without the parameters and the password."""
@@ -132,7 +148,11 @@ class Database:
 
 def json_text(value: Any) -> str:
     """Plain JSON values as `core.hashing.canonical_json` writes them, faster; what is not finite is a `ValueError`."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _PLAIN.encode(value)
+
+
+#: Made once: `json.dumps` with settings of its own makes one at every call.
+_PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _parsed(url: str) -> URL:
@@ -188,6 +208,7 @@ def _engine(url: URL, wait_seconds: float) -> Engine:
         raw.isolation_level = None  # the driver must not begin transactions of its own: see `begun`
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:

@@ -26,7 +26,7 @@ from openbell.store.database import Database
 from openbell.store.gate_schema import predictions
 from openbell.store.prediction_measures import ALL, Chosen
 from openbell.store.prediction_rows import Kept, Logged, Prediction, logged
-from openbell.store.upserts import chosen, insert_new, microseconds
+from openbell.store.upserts import Adding, chosen, microseconds
 
 #: Longest wait for another writer before the caller hears of it: a request does not wait for ever.
 WAIT_SECONDS = 5.0
@@ -95,14 +95,18 @@ class Predictions:
         first: dict[str, Prediction] = {}
         for each in given:
             first.setdefault(each.id, each)
-        rows = {each.id: each.row for each in first.values()}  # before the lock is taken
+        adding = self._adding(each.row for each in first.values())  # made before the lock is taken
         with self.database.adding() as connection:
             strays = _strays(connection, list(first.values()))
-            fitting = [row for id, row in rows.items() if id not in strays]
-            new = insert_new(connection, predictions, fitting, predictions.c.id)
+            if strays:
+                adding = self._adding(row for row in adding.rows if row["id"] not in strays)
+            new = adding.added(connection)
             there = _hashes(connection, [id for id in first if id not in new])
         standing = there | {id: first[id].inputs_hash for id in new}
         return tuple(_became(each, first[each.id] is each and each.id in new, standing) for each in given)
+
+    def _adding(self, rows: Iterable[Mapping[str, Any]]) -> Adding:
+        return Adding.of(self.database.engine.dialect, predictions, rows, predictions.c.id)
 
     def get(self, ids: Sequence[str]) -> dict[str, Logged]:
         """The rows of `ids`, by id; those that are not there are left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from openbell.core.errors import BadInput
@@ -28,6 +29,7 @@ _VALUE = re.compile(
 )
 
 
+@lru_cache(maxsize=4_096)
 def seems_secret(key: str) -> bool:
     """Whether `key` names a secret, as ``api_key`` and ``smtpPassword`` do."""
     return _KEY.search(_NOT_WORD.sub("_", _CAMEL.sub("_", key)).lower()) is not None

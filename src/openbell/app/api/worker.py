@@ -24,6 +24,7 @@ from openbell.app.api.create import Parts, create
 from openbell.app.api.feed import LOOK_BACK
 from openbell.app.api.figures import LogFigures
 from openbell.app.api.live_gate import LiveGate
+from openbell.app.api.tidying import Tidying
 from openbell.app.clock import now, seconds
 from openbell.core.errors import BadInput, unknown
 from openbell.market.state_providers import CompanionSource, LiveSource, RedisSource, StoredSource, download_minutes
@@ -112,7 +113,7 @@ def parts_of(home: Home) -> Parts:
         redis_password=password,
         recent=_recent(log) if settings.workers > 1 else None,
         figures=(LogFigures(log, now),),
-        background=(gates.keep_new, *background, *_companion_files(home, settings)),
+        background=(gates.keep_new, Tidying(log.database).keep, *background, *_companion_files(home, settings)),
         closing=(*closing, *(each.close for each in caches), log.close),
     )
 
