@@ -6,6 +6,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POL
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import functools
+import re
 import socket
 from pathlib import Path
 
@@ -41,3 +43,27 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Modules of one `xdist_group` go to one worker, so that what they share is made once.
+
+    pytest 9.2 keeps the id of a test in another place than xdist 3.8 writes the group to, so `--dist loadgroup` alone
+    spreads them; here the group is read from the module.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0]
+            return _group_of(config.rootpath / path) or nodeid
+
+    return Groups(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@functools.cache
+def _group_of(path):
+    text = path.read_text(encoding="utf-8")
+    found = re.search(r'^pytestmark = pytest\.mark\.xdist_group\("(\w+)"\)', text, re.MULTILINE)
+    return found and found[1]

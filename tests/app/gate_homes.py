@@ -13,7 +13,7 @@ from openbell.app.home import Home
 SETTINGS = """\
 [gate]
 candidates = ["hierarchy", "simple"]
-min_train_days = 40
+min_train_days = 30
 refit_days = 20
 [train]
 jobs = 1
@@ -35,9 +35,9 @@ class SmallGate:
 
 
 def build(path: Path) -> SmallGate:
-    """Sixty days of trades without an edge, and a training on all of them."""
+    """Fifty days of trades without an edge, and a training on all of them."""
     path.mkdir(parents=True)
     (path / "openbell.toml").write_text(SETTINGS)
     home = Home.open(path)
-    fill(home, days=60, times=3)
+    fill(home, days=50, times=2)
     return SmallGate(path, train_gate(home))

@@ -57,8 +57,8 @@ def test_a_model_speaks_with_its_level_its_weights_and_its_evidence(gate) -> Non
     assert 0 < condor.win_probability < 1
     assert sum(condor.level_weights.values()) == pytest.approx(1.0)
     assert condor.model_level in condor.level_weights
-    # Three trades a day share a close: the evidence is less than their number.
-    assert 0 < condor.effective_n < 60 * 3 * 32
+    # Two trades a day share a close: the evidence is less than their number.
+    assert 0 < condor.effective_n < 50 * 2 * 32
     assert condor.model_version.startswith("hierarchy@")
     assert control.model_version.startswith("simple@")
     assert leader.model_version.startswith(f"{gate.training.leader}@")
@@ -151,6 +151,8 @@ def test_a_holiday_does_not_age_the_market(gate) -> None:
         ("BUY +1 CALENDAR SPX 100 18 JAN 19/2 JAN 19 2490 PUT @15.80 LMT", "end on one known day"),
         ("SELL -1 Vertical SPX 100 2 Jan 19 2515/2520 CALL @7.85 LMT", "7.85"),
     ],
+    # Without names of their own they hold an @, and xdist would take what follows for their group.
+    ids=["no bound", "two expiries", "more than its width"],
 )
 def test_what_the_models_do_not_know_is_refused_with_its_reason(gate, text, words) -> None:
     """Check 23: a calendar has numbers, by valuation, and no model."""
