@@ -15,7 +15,7 @@ import polars as pl
 
 from openbell.app.gate_data import features_of, market_of
 from openbell.app.gate_payoffs import Bounds, bounds_of
-from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, symbol_days, table_of, trade_rows
+from openbell.app.gate_rows import fits_a_row, last_moment, strategy_of, symbol_days, trade_rows
 from openbell.app.gate_training import DESK, GateTraining, latest_gate
 from openbell.core.assessment import Answer, Asked, Assessment, Offer, PriceOdds, Word
 from openbell.core.declare import Check, Desk, Feature
@@ -24,18 +24,12 @@ from openbell.core.time import Sessions
 from openbell.core.trade_rows import LEVELS, SHEET_SYMBOLS
 from openbell.core.types import Book, Decision, Outcome, Verdict
 from openbell.core.view import View
-from openbell.research.gate_inputs import Rows
-from openbell.research.trade_facts import facts
-from openbell.research.trade_features import FEW_ROWS, MARKET, trade_features, with_market
+from openbell.research.trade_features import MARKET, with_market
 from openbell.research.trade_row_facts import told_rows
 from openbell.trade.judging import judge
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
-
-
-#: So many rows are asked of a model one by one: a query over a table costs more than that.
-FEW = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +125,8 @@ class Gate:
             return [], []
         beside = [self._beside(day).get(each.ticket.underlying, {}) for each, day in zip(asked, days, strict=True)]
         rows = trade_rows(asked, days, beside)
-        if len(rows) <= FEW_ROWS:
-            told = told_rows(rows, self.features, commission_usd=self.commission_usd, sessions=self.sessions)
-            return told, self._words(None, told, asked)
-        whole = facts(table_of(rows), commission_usd=self.commission_usd, sessions=self.sessions)
-        table = whole.hstack(trade_features(whole, self.features))
-        told = list(table.iter_rows(named=True))
-        return told, self._words(table, told, asked)
+        told = told_rows(rows, self.features, commission_usd=self.commission_usd, sessions=self.sessions)
+        return told, self._words(told, asked)
 
     def _beside(self, session: dt.date) -> Mapping[str, Mapping[str, float | None]]:
         """The market of each symbol as of the open of `session`; looked up once."""
@@ -149,47 +138,31 @@ class Gate:
             self._known[session] = found
         return found
 
-    def _words(
-        self, table: pl.DataFrame | None, rows: Sequence[Mapping[str, Any]], asked: Sequence[Asked]
-    ) -> list[Word | None]:
+    def _words(self, rows: Sequence[Mapping[str, Any]], asked: Sequence[Asked]) -> list[Word | None]:
         """The calibrated word of the model of each row's arm; None where the price says nothing to start from.
 
-        `table` holds the same rows, where they are many.
+        Each row is asked alone: sums over many at once may differ in the last bit, and company must change no answer.
         """
-        found: list[Word | None] = [None] * len(asked)
         if self.training is None:
-            return found
-        by_model: dict[str, list[int]] = {}
-        for place, each in enumerate(asked):
-            if rows[place]["logit_price"] is not None:
-                by_model.setdefault(self.model_of(each.arm) or "", []).append(place)
-        for name, places in by_model.items():
-            if table is None or len(places) <= FEW:
-                for place in places:
-                    found[place] = self._spoken(name, rows[place])[0]
-            else:
-                for place, word in zip(places, self._spoken(name, table[places]), strict=True):
-                    found[place] = word
-        return found
-
-    def _spoken(self, name: str, rows: Rows) -> list[Word]:
-        """The word of the model `name` on one row or many."""
-        assert self.training is not None
-        said = self.training.models.forecast(name, rows)
-        threshold = self.training.models.threshold(name, rows)
-        version, proven = self.training.version(name), self.training.proven(name)
+            return [None] * len(asked)
         return [
-            Word(
-                float(said.probability[at]),
-                str(said.level[at]),
-                {level: float(each) for level, each in zip(LEVELS, said.weights[at], strict=True) if each},
-                float(said.effective_n[at]),
-                float(threshold[at]),
-                version,
-                proven,
-            )
-            for at in range(len(said.probability))
+            None if row["logit_price"] is None else self._word(self.model_of(each.arm) or "", row)
+            for row, each in zip(rows, asked, strict=True)
         ]
+
+    def _word(self, name: str, row: Mapping[str, Any]) -> Word:
+        """The word of the model `name` on one row."""
+        assert self.training is not None
+        said = self.training.models.forecast(name, row)
+        return Word(
+            float(said.probability[0]),
+            str(said.level[0]),
+            {level: float(each) for level, each in zip(LEVELS, said.weights[0], strict=True) if each},
+            float(said.effective_n[0]),
+            float(self.training.models.threshold(name, row)[0]),
+            self.training.version(name),
+            self.training.proven(name),
+        )
 
     def _silence(self, asked: Asked, bounds: Bounds, row: Mapping[str, Any] | None) -> str:
         """Why no model speaks."""

@@ -49,11 +49,6 @@ def trade_rows(
     return [_row(*each) for each in zip(asked, sessions, beside, strict=True)]
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The rows of `trade_rows` as a table."""
-    return pl.DataFrame([[row[name] for name in _SCHEMA] for row in rows], schema=_SCHEMA, orient="row")
-
-
 def symbol_days(symbols: Sequence[str], session: dt.date, opens: dt.datetime) -> pl.DataFrame:
     """What a market is set beside: each symbol at the open of `session`."""
     return pl.DataFrame(
