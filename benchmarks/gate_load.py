@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import subprocess
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import psutil
 
     from openbell.app.gate import Gate
+    from openbell.app.home import Home
 
 SETTINGS = """\
 [gate]
@@ -50,6 +52,15 @@ refit_days = 20
 [train]
 jobs = 1
 """
+#: Read by every process of the service as it starts: markets are open at few of the hours at which one measures.
+MOVED_CLOCK = """\
+import datetime as dt, os
+import openbell.app.clock as clock
+_now, _moved = clock.now, dt.timedelta(seconds=float(os.environ["OPENBELL_LOAD_MOVED"]))
+clock.now = lambda: _now() + _moved
+"""
+#: Minutes after the open of the session of the training, at which the service is asked.
+INTO_SESSION = dt.timedelta(minutes=65)
 WARM_SECONDS = 10.0
 BATCHES, BATCH_SIZE, BATCHES_PER_S = 30, 100, 1.0
 #: Every so-manieth prediction is compared whole with what the gate says in this process.
@@ -70,13 +81,36 @@ def made(path: Path) -> Path:
     return path
 
 
-async def companion(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock of the service: that of the machine, moved."""
+
+    moved: dt.timedelta
+
+    @classmethod
+    def of(cls, home: Home) -> Clock:
+        """So that it is an hour into the session for which `home` was trained."""
+        from openbell.app.gate_training import latest_gate
+
+        now = dt.datetime.now(dt.UTC)
+        training = latest_gate(home, now)
+        if training is None:
+            sys.exit("The home has no training of the gate.")
+        session = dt.date.fromisoformat(training.payload["session"])
+        return cls(home.sessions.open(session) + INTO_SESSION - now)
+
+    def now(self) -> dt.datetime:
+        """The moment."""
+        return dt.datetime.now(dt.UTC) + self.moved
+
+
+async def companion(clock: Clock, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Tell the market of each symbol, as of now."""
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             symbol = head.split(b" ", 2)[1].rsplit(b"/", 1)[-1].decode()
-            seen = dt.datetime.now(dt.UTC).isoformat()
+            seen = clock.now().isoformat()
             told = {"spot_price": LEVELS[symbol][0], "volatility": VOLATILITY, "timestamp": seen}
             body = json.dumps(told).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -84,7 +118,9 @@ async def companion(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 @contextlib.contextmanager
-def served(home: Path, workers: int, companion_port: int, sets: Sequence[str]) -> Iterator[tuple[int, psutil.Process]]:
+def served(
+    home: Path, workers: int, companion_port: int, sets: Sequence[str], clock: Clock
+) -> Iterator[tuple[int, psutil.Process]]:
     """`openbell serve` on a free port: the port, and the process."""
     import psutil
 
@@ -96,7 +132,14 @@ def served(home: Path, workers: int, companion_port: int, sets: Sequence[str]) -
     ]  # fmt: skip
     code = "from openbell.app.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--home", str(home), "--port", "0", "--workers", str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_WAIT_POLICY": "PASSIVE"}
+    (home / "clock").mkdir(exist_ok=True)
+    (home / "clock" / "sitecustomize.py").write_text(MOVED_CLOCK)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(home / "clock"), str(ROOT / "src")]),
+        "OPENBELL_LOAD_MOVED": str(clock.moved.total_seconds()),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         environment.pop(name, None)  # as a caller would start it
     with subprocess.Popen([*command, *(part for word in words for part in ("--set", word))], env=environment) as it:
@@ -175,6 +218,7 @@ class Phase:
         )
         return [
             self.name, f"{1_000 * (self.after.cpu_s - self.before.cpu_s) / count:.2f} ms",
+            f"{self.own_cpu_s / wall:.2f} cores",
             f"{max(others, 0.0) / wall:.2f} cores", f"{self.load:.1f}", memory, f"{self.checked.payoffs:,}",
             f"{self.checked.whole:,}", f"{len(self.checked.faults)}",
         ]  # fmt: skip
@@ -199,15 +243,15 @@ def answers(sent: Sent) -> list[dict[str, Any] | None]:
 async def loaded(home: Path, seconds: float, rate: float, workers: int, sets: Sequence[str]) -> list[Phase]:
     """All phases, on a service of their own."""
     from openbell.app.api.orders import next_session
-    from openbell.app.clock import now
     from openbell.app.gate import Gate
     from openbell.app.home import Home
 
     opened = Home.open(home)
-    key, _ = opened.api_keys.create("load", ["predict", "read"], at=now())
-    gate, expiry = Gate.open(opened, now()), next_session(opened.sessions, now())
-    market = await asyncio.start_server(companion, "127.0.0.1", 0)
-    context = served(home, workers, market.sockets[0].getsockname()[1], sets)
+    clock = Clock.of(opened)
+    key, _ = opened.api_keys.create("load", ["predict", "read"], at=clock.now())
+    gate, expiry = Gate.open(opened, clock.now()), next_session(opened.sessions, clock.now())
+    market = await asyncio.start_server(functools.partial(companion, clock), "127.0.0.1", 0)
+    context = served(home, workers, market.sockets[0].getsockname()[1], sets, clock)
     port, main = await asyncio.to_thread(context.__enter__)
     try:
         count, warm = round(rate * seconds), round(rate * WARM_SECONDS)
@@ -264,7 +308,7 @@ def _refuse_lost(home: Any, phases: Sequence[Phase]) -> None:
 def told(phases: Sequence[Phase], workers: int) -> str:
     """The figures as tables."""
     head = ["request", "asked", "reached", "requests", "errors", "p50 ms", "p95", "p99", "max", "client late, p99"]
-    beside = ["request", "CPU of one", "others used", "load", "memory of each process, MB", "payoffs", "compared whole",
+    beside = ["request", "CPU of one", "client used", "others used", "load", "memory of each process, MB", "payoffs", "compared whole",
               "wrong"]  # fmt: skip
     faults = [fault for each in phases for fault in each.checked.faults[:5]]
     return "\n".join(

@@ -124,6 +124,8 @@ def checked_predictions(
         state = MarketState(ticket.underlying, LEVELS[ticket.underlying][0], seen, "companion", VOLATILITY)
         (said,) = gate.assess([Asked(ticket, at, state, prophecy_of(request, ticket.underlying))])
         count += 1
+        if told["win_probability"] is None:
+            faults.append(f"order {place}: no model spoke, {told['why']}")
         wrong = [name for name, own in _COMPARED.items() if told[name] != getattr(said, own)]
         faults += [f"order {place}: `{name}` {told[name]!r}, not {getattr(said, _COMPARED[name])!r}" for name in wrong]
     return Checked(payoffs.payoffs, count, tuple(faults))
