@@ -20,7 +20,7 @@ VOLATILITY = 0.16
 STRATEGIES = ("Iron Condor", "Butterfly", "Vertical", "Sonar")
 #: Every so-manieth request is one from a moment before.
 REPEATED = 20
-_BACK = 40
+_BACK = 41  # one that is itself no repetition
 #: What an answer is compared by; what a cache keeps is the answer of another moment of the same minute.
 _COMPARED = {
     "verdict": "answer", "quantity": "quantity", "win_probability": "win_probability", "threshold": "threshold",

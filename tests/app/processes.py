@@ -57,11 +57,27 @@ def companion(
             thread.join()
 
 
-class Service:
-    """`openbell serve` in a folder of its own."""
+#: Run by every process as it starts, where the service is to believe in another moment.
+_MOVED = """\
+import datetime as dt
+import openbell.app.clock as clock
+_now, _moved = clock.now, dt.timedelta(seconds={seconds})
+clock.now = lambda: _now() + _moved
+"""
 
-    def __init__(self, folder: Path, url: str, workers: int, **settings: object) -> None:
+
+class Service:
+    """`openbell serve` in a folder of its own, by a clock that is `moved` against the machine's."""
+
+    def __init__(
+        self, folder: Path, url: str, workers: int, *, moved: dt.timedelta = dt.timedelta(), **settings: object
+    ) -> None:
         self.folder, self.log_file = folder, folder / "log.json"
+        paths = [path for path in sys.path if path]
+        if moved:
+            (folder / "clock").mkdir()
+            (folder / "clock" / "sitecustomize.py").write_text(_MOVED.format(seconds=moved.total_seconds()))
+            paths.insert(0, str(folder / "clock"))
         words = {
             "serve.sources": '["companion"]', "serve.companion_url": url, "serve.log_file": str(self.log_file),
             "serve.predict_per_minute": 1_000_000, **settings,
@@ -69,7 +85,7 @@ class Service:
         sets = [word for name, value in words.items() for word in ("--set", f"{name}={value}")]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _MAIN, "serve", "--home", folder, "--port", "0", "--workers", str(workers), *sets],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -119,10 +119,13 @@ class Database:
         if self.dialect != "sqlite":
             return
         with self._told("tidying"), self.engine.connect() as connection:
-            raw: Any = connection.connection.dbapi_connection
-            _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages >= TIDY_PAGES:
-                raw.execute("PRAGMA wal_checkpoint(RESTART)")
+            raw: Any = connection.connection.dbapi_connection  # not in a transaction, as SQLAlchemy would begin one
+            try:
+                _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if pages >= TIDY_PAGES:
+                    raw.execute("PRAGMA wal_checkpoint(RESTART)")
+            except sqlite3.Error as failure:
+                raise sa.exc.DBAPIError("", None, failure) from failure
 
     @contextlib.contextmanager
     def _told(self, doing: str) -> Iterator[None]:

@@ -25,6 +25,7 @@ from openbell.app.api.feed import LOOK_BACK
 from openbell.app.api.figures import LogFigures
 from openbell.app.api.live_gate import LiveGate
 from openbell.app.api.tidying import Tidying
+from openbell.app.api.warming import settle, warm
 from openbell.app.clock import now, seconds
 from openbell.core.errors import BadInput, unknown
 from openbell.market.state_providers import CompanionSource, LiveSource, RedisSource, StoredSource, download_minutes
@@ -81,7 +82,7 @@ def parts_of(home: Home) -> Parts:
     check_environment(home)
     password = os.environ.get(REDIS_PASSWORD)
     arms = StoredArms(home.experiments)
-    gates = LiveGate(home, now, opened=lambda gate: begin_test(home, gate))
+    gates = LiveGate(home, now, opened=lambda gate: prepare(home, gate))
     longest = min(settings.max_age_seconds, _safety_seconds(home))
     settings = settings.model_copy(update={"max_age_seconds": longest})
     sources, background, closing = _sources(home, settings, password)
@@ -143,6 +144,13 @@ class StoredArms:
     def standing(self, wanted: Assignment) -> Assignment:
         """The arm that is stored of a trade, after storing `wanted` where there was none."""
         return self.experiments.keep([wanted], at=now())[wanted.trade_id]
+
+
+def prepare(home: Home, gate: Gate) -> None:
+    """What is done with a gate before it takes over."""
+    begin_test(home, gate)
+    warm(gate, now())
+    settle()
 
 
 def begin_test(home: Home, gate: Gate) -> None:
