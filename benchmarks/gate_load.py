@@ -308,8 +308,8 @@ def _refuse_lost(home: Any, phases: Sequence[Phase]) -> None:
 def told(phases: Sequence[Phase], workers: int) -> str:
     """The figures as tables."""
     head = ["request", "asked", "reached", "requests", "errors", "p50 ms", "p95", "p99", "max", "client late, p99"]
-    beside = ["request", "CPU of one", "client used", "others used", "load", "memory of each process, MB", "payoffs", "compared whole",
-              "wrong"]  # fmt: skip
+    beside = ["request", "CPU of one", "client used", "others used", "load", "memory of each process, MB", "payoffs",
+              "compared whole", "wrong"]  # fmt: skip
     faults = [fault for each in phases for fault in each.checked.faults[:5]]
     return "\n".join(
         [
