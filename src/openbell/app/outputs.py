@@ -91,14 +91,8 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-#: Types that JSON can say as they are.
-_SAME = frozenset({str, int, bool, type(None)})
-
-
 def finite(value: Any) -> Any:
     """`value` with a NaN or infinity as null, numpy's scalars and arrays as plain ones: what JSON can say."""
-    if type(value) in _SAME:
-        return value
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, float):

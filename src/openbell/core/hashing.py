@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-#: Types that are in JSON as they are; asked first, for most values are of these.
-_SAME = frozenset({str, int, bool, type(None)})
-
 
 def _plain(value: Any) -> Any:
-    if type(value) in _SAME:
-        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

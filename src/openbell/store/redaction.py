@@ -28,9 +28,6 @@ _VALUE = re.compile(
     r"|\b[Bb]earer\s+[A-Za-z0-9._~+/-]{16,}"
 )
 
-#: Types that are no secret whatever their name; asked first, for most values are of these.
-_NEVER = frozenset({int, float, bool, type(None)})
-
 
 @lru_cache(maxsize=4_096)
 def seems_secret(key: str) -> bool:
@@ -48,8 +45,6 @@ def refuse_secrets(payload: Mapping[str, Any], path: str = "payload") -> None:
 
 
 def _walk(value: Any, path: str, named_secret: bool) -> None:
-    if type(value) in _NEVER:
-        return
     if isinstance(value, Mapping):
         if len({str(key) for key in value}) != len(value):
             raise BadInput(f"Two keys of `{path}` are the same when written as text: {list(value)}. Rename one.")

@@ -48,8 +48,6 @@ class Batcher(Generic[Q, A]):
 
     async def ask_all(self, questions: Sequence[Q]) -> list[A]:
         """The answers, in order; the first failure is raised."""
-        if len(questions) == 1:  # most are, and need no task of their own
-            return [await self.ask(questions[0])]
         return list(await asyncio.gather(*(self.ask(each) for each in questions)))
 
     async def close(self) -> None:

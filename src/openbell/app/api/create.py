@@ -28,7 +28,6 @@ from openbell.app.api.metrics import Metrics
 from openbell.app.api.ports import Arms, Cache, Gates, Keys, Markets, NoArms
 from openbell.app.api.recorder import Recorder
 from openbell.app.api.service import Service
-from openbell.app.api.short_way import ShortWay
 from openbell.app.sections import Serve
 from openbell.core.time import Sessions
 from openbell.market.state_sources import Freshness
@@ -108,7 +107,6 @@ def create(parts: Parts) -> FastAPI:
     )
     problems.handle(app)
     app.add_exception_handler(RequestValidationError, _wrong_parameters)
-    app.add_middleware(ShortWay)  # the last that is added is the outermost
     app.add_middleware(Edge, timeout_seconds=settings.timeout_seconds, metrics=metrics, seconds=parts.seconds)
     for router in (routes.router, routes_state.router, verdicts.router):
         app.include_router(router)
