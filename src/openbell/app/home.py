@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from openbell.store.experiments import Experiments
     from openbell.store.journal import Journal
     from openbell.store.predictions import Predictions
+    from openbell.store.signals import Signals
     from openbell.store.tables import Tables
     from openbell.store.tracker import Tracker
     from openbell.store.trials import Trials
@@ -87,6 +88,24 @@ class Home:
                 "is --home right?"
             )
         return self.predictions
+
+    @cached_property
+    def signals(self) -> Signals:
+        """The store of signals."""
+        from openbell.store.signals import Signals
+
+        return Signals.open(self.settings.store.signals)
+
+    @property
+    def kept_signals(self) -> Signals:
+        """The store of signals, for a look at it: one that is not there yet is said to be, and not made."""
+        scheme, _, file = self.settings.store.signals.partition(":///")
+        if scheme == "sqlite" and not Path(file).is_file():
+            raise DataMissing(
+                f"There are no signals at {file} yet. `openbell run signals` or `openbell stream` begins them; "
+                "is --home right?"
+            )
+        return self.signals
 
     @cached_property
     def api_keys(self) -> ApiKeys:

@@ -35,7 +35,9 @@ class Store(Section):
         "", description="The gate's predictions, keys and A/B: sqlite:////absolute/file.db or postgresql://…"
     )
 
-    @field_validator("tables", "journal", "tracking", "models", "predictions")
+    signals: str = Field("", description="Signals: sqlite:////absolute/file.db or postgresql://user@host/database.")
+
+    @field_validator("tables", "journal", "tracking", "models", "predictions", "signals")
     @classmethod
     def _without_password(cls, url: str) -> str:
         return without_password(url)
@@ -173,6 +175,45 @@ class Gate(Section):
     ab_share: float = Field(0.5, ge=0, le=1, description="Share of trade ids that the test arm answers.")
     ab_control: str = Field("simple", description="Model of the control arm.")
     ab_test: str = Field("hierarchy", description="Model of the test arm.")
+
+
+class Signals(Section):
+    """The signals desk: what its bars are, what a model learns to call, how it is trained, how a signal lives."""
+
+    base: Literal["1m", "5m", "15m", "1h", "1d"] = Field(
+        "1d", description="Bars that it decides on; longer frames are built from them."
+    )
+    symbols: tuple[str, ...] = Field((), description="Symbols to decide on; empty takes all that have bars of `base`.")
+    label: str = Field(
+        "direction_5", description="What is learnt: direction_N (forward return) or barrier_N (triple barrier)."
+    )
+    decide_every: int = Field(1, ge=1, description="A decision is made at every so many base bars of a session.")
+    candidates: tuple[str, ...] = Field((), description="Models to compare; empty takes the desk's own list.")
+    weights: tuple[float, ...] = Field(
+        (0.4, 0.3, 0.3), description="Weights of the vote: XGBoost, random forest, LSTM."
+    )
+    coverage: float = Field(0.9, ge=0.5, lt=1, description="Coverage that the conformal sets promise.")
+    history_years: float = Field(10.0, gt=0, description="Years of decisions that training looks back on.")
+    min_train_sessions: int = Field(504, ge=2, description="Sessions of known decisions before the first forecast.")
+    train_sessions: int | None = Field(None, description="Sessions a fit looks back on; unset takes all before it.")
+    refit_sessions: int = Field(252, ge=1, description="Sessions between two fits of the walk-forward.")
+    calibration_share: float = Field(
+        0.25, gt=0, lt=0.5, description="Last part of the training sessions: it calibrates and conforms."
+    )
+    max_train_rows: int = Field(
+        200_000, ge=1_000, description="Decisions a fit takes at most; more are thinned evenly in time."
+    )
+    max_active: int = Field(3, ge=1, description="Signals of a symbol that are active at once, at most.")
+    conflict_margin: float = Field(
+        0.10, ge=0, le=1, description="How much surer one of two contrary signals must be to win."
+    )
+    max_positions: int = Field(10, ge=1, description="Positions of the back-test that are open at once, at most.")
+    model_seconds: float = Field(
+        0.1, gt=0, description="A model that takes longer is left out of the vote of a moment."
+    )
+    keep_holds: bool = Field(False, description="Whether HOLD is stored too, and not only counted.")
+    signal_cache_seconds: float = Field(2.0, ge=0, description="How long the active signals of a symbol are cached.")
+    archive_days: float = Field(30.0, gt=0, description="Ended signals go to the archive after so many days.")
 
 
 class Serve(Section):

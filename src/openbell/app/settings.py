@@ -21,6 +21,7 @@ from openbell.app.sections import (
     Run,
     Section,
     Serve,
+    Signals,
     Store,
     Tournament,
     Trade,
@@ -41,6 +42,7 @@ STATIC: Mapping[str, type[Section]] = {
     "tournament": Tournament,
     "options": Options,
     "gate": Gate,
+    "signals": Signals,
     "serve": Serve,
     "live": Live,
     "ops": Ops,
@@ -74,6 +76,7 @@ class Settings(BaseModel):
     tournament: Tournament
     options: Options
     gate: Gate
+    signals: Signals
     serve: Serve
     desks: Plugged
     selection: Plugged
@@ -230,6 +233,7 @@ def _placed(chosen: dict[str, tuple[Any, str]], cwd: Path) -> dict[str, tuple[An
         "store.journal": f"sqlite:///{home}/journal.db",
         "store.tracking": f"sqlite:///{home}/tracking.db",
         "store.predictions": f"sqlite:///{home}/predictions.db",
+        "store.signals": f"sqlite:///{home}/signals.db",
     }
     derived = {name: (url, "inside home") for name, url in inside.items() if chosen[name][0] == ""}
     return chosen | {HOME: (str(home), chosen[HOME][1])} | derived

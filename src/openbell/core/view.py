@@ -86,6 +86,28 @@ class View:
             "known_at",
         )
 
+    def minutes(
+        self,
+        freq: str,
+        *,
+        first: dt.date | None = None,
+        last: dt.date | None = None,
+        symbols: Sequence[str] | None = None,
+    ) -> pl.LazyFrame:
+        """Bars within the session as received, one row per (``symbol``, ``at``), sorted, the latest restatement known.
+
+        Columns of `core.bars.MINUTES`; `first` and `last` are sessions, both included. Hours outside the session's own
+        are in it where the source had them.
+        """
+        rows = self.facts("minutes").filter(pl.col("freq") == freq)
+        if first is not None:
+            rows = rows.filter(pl.col("session") >= first)
+        if last is not None:
+            rows = rows.filter(pl.col("session") <= last)
+        if symbols is not None:
+            rows = rows.filter(_is_one_of(symbols))
+        return rows.sort("symbol", "at", "known_at").unique(["symbol", "at"], keep="last", maintain_order=True)
+
     def _factors(self, symbols: Sequence[str] | None) -> pl.DataFrame:
         """Cumulated forward factors of each symbol from each ex-session on."""
         schema = {"symbol": pl.String, "session": pl.Date, "price_factor": pl.Float64, "share_factor": pl.Float64}

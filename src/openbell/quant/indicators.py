@@ -51,6 +51,9 @@ hv_20 = shared("hv_20", annualised(standard_deviation(log_return, 20)))
 #: Where it lies in its range of 252 rows, 0 to 100.
 hv_rank_252 = shared("hv_rank_252", 100.0 * position(hv_20, lowest(hv_20, 252), highest(hv_20, 252)))
 
+#: Volatility of one bar: sample standard deviation of 20 log returns. What bands, stops and targets are scaled by.
+bar_volatility = shared("bar_volatility", standard_deviation(log_return, 20))
+
 #: Volume signed by the direction of the close, 0 where it is unchanged (Granville 1963).
 signed_volume = shared("signed_volume", volume * change.sign())
 #: Volume over its mean of 20 rows.
