@@ -152,7 +152,7 @@ def appoint(
     Refused
         Where `at` would change what was decided already. IntegrityBroken: where the model's files are not its own.
     """
-    load_fitted(home.models / version.folder, manifest_hash=version.manifest_hash)
+    check_files(home, version.desk, version.folder, version.manifest_hash)
     last = latest(home, version.desk)
     same = last is not None and last.version == version.label
     if last is not None and same and last.weighting == weighting:
@@ -196,7 +196,7 @@ def roll_back(home: Home, at: dt.datetime, why: Sequence[str], desk: str = DESK)
             f"{last.version} is the first champion of `{desk}`: there is no previous one to go back to. "
             "Promote another version with `openbell promote`."
         )
-    load_fitted(home.models / back.payload["model"], manifest_hash=back.manifest)
+    check_files(home, desk, back.payload["model"], back.manifest)
     moment = utc(at)
     _refuse_hindsight(home, home.tracker.version(desk, back.version), moment, last)
     return settle(home, _recorded(home, {**back.payload, "by": "rollback", "why": list(why)}, moment, last))
@@ -209,8 +209,19 @@ def settle(home: Home, production: Production) -> Production:
     named = [home.tracker.alias(desk, each) for each in (CHAMPION, PREVIOUS)]
     if numbers != [each.version if each else None for each in named]:
         home.tracker.point(desk, numbers[0], numbers[1])  # type: ignore[arg-type]
-    publish(home, production.record)
+    if desk == DESK:
+        publish(home, production.record)
     return production
+
+
+def check_files(home: Home, desk: str, folder: str, manifest: str) -> None:
+    """Refuse a model whose files are not those of its manifest."""
+    if desk == "signals":
+        from openbell.research.signal_models import load_signal_model
+
+        load_signal_model(home.models / folder, manifest)
+    else:
+        load_fitted(home.models / folder, manifest_hash=manifest)
 
 
 def _recorded(home: Home, payload: Mapping[str, Any], at: dt.datetime, last: Production | None) -> Production:

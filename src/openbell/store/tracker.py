@@ -85,6 +85,17 @@ class Registered:
     versions: Mapping[str, ModelVersion]
 
 
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run of the tracker: what it was given, what it measured, and what it says of itself; `parent` is its training."""
+
+    run_id: str
+    parent: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
 def _silence() -> None:
     """MLflow sends nothing anywhere and writes no log lines of its own."""
     for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
@@ -292,6 +303,19 @@ class Tracker:
             "manifest": str(each.manifest_hash),
         }
         return _version(desk, self._client.create_model_version(desk, source=each.folder, run_id=run, tags=tags))
+
+    def desks(self) -> list[str]:
+        """Every desk that has a registered model, by name."""
+        found = _pages(lambda token: self._client.search_registered_models(max_results=_PAGE, page_token=token))
+        return sorted(str(each.name) for each in found)
+
+    def run_of(self, version: ModelVersion) -> RunRecord:
+        """The run that a version came out of."""
+        run = self._client.get_model_version(version.desk, str(version.version)).run_id
+        found = self._client.get_run(run)
+        tags = {name: str(value) for name, value in found.data.tags.items() if not name.startswith("mlflow.")}
+        parent = found.data.tags.get("mlflow.parentRunId")
+        return RunRecord(str(run), parent, dict(found.data.params), dict(found.data.metrics), tags)
 
     def versions(self, desk: str) -> list[ModelVersion]:
         """Every registered version of `desk`, by number."""
