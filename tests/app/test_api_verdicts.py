@@ -7,7 +7,7 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 from tests.app.served import AT, BUTTERFLY, CONDOR, Served
 
-from openbell.app.api import feed, verdicts
+from openbell.app.api import feed, listening, verdicts
 from openbell.app.api.feed import Feed, Listener
 from openbell.core.errors import StorageFailed
 from openbell.store.prediction_rows import Prediction
@@ -44,7 +44,7 @@ def test_a_verdict_is_pushed_once_it_is_on_record(served):
 
 def test_the_key_may_come_in_the_first_message_with_symbols(served):
     with served.client.websocket_connect("/verdicts", headers={"X-API-Key": ""}) as socket:
-        assert closed(socket)[0] == verdicts.REFUSED  # an empty header is a wrong key, not none
+        assert closed(socket)[0] == listening.REFUSED  # an empty header is a wrong key, not none
     del served.client.headers["X-API-Key"]
     with served.client.websocket_connect("/verdicts") as socket:
         socket.send_json({"key": served.key, "symbols": ["xsp"]})
@@ -63,32 +63,32 @@ def test_a_stranger_is_told_and_closed(served, first):
     with served.client.websocket_connect("/verdicts") as socket:
         socket.send_text(first)
         code, said = closed(socket)
-        assert code == verdicts.REFUSED
+        assert code == listening.REFUSED
         assert said
     assert served.service.feed.listeners == set()
 
 
 def test_a_key_in_the_url_is_none_and_silence_is_not_waited_for(served, monkeypatch):
-    monkeypatch.setattr(verdicts, "FIRST_MESSAGE_SECONDS", 0.05)
+    monkeypatch.setattr(listening, "FIRST_MESSAGE_SECONDS", 0.05)
     del served.client.headers["X-API-Key"]
     with served.client.websocket_connect(f"/verdicts?key={served.key}&X-API-Key={served.key}") as socket:
-        assert closed(socket) == (verdicts.REFUSED, "There was no key.")
+        assert closed(socket) == (listening.REFUSED, "There was no key.")
 
 
 def test_another_scope_may_not_listen(served):
     other, _ = served.keys.create("other", ["predict"], at=AT)
     with served.client.websocket_connect("/verdicts", headers={"X-API-Key": other}) as socket:
         code, said = closed(socket)
-        assert (code, "scope read" in said) == (verdicts.REFUSED, True)
+        assert (code, "scope read" in said) == (listening.REFUSED, True)
 
 
 def test_a_listener_whose_key_is_revoked_is_let_go(served, monkeypatch):
-    monkeypatch.setattr(verdicts, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(listening, "LOOK_AGAIN_SECONDS", 0.05)
     with served.client.websocket_connect("/verdicts") as socket:
         socket.receive_json()
         served.keys.revoke(served.caller.id, at=AT)
         code, said = closed(socket)
-        assert (code, "revoked" in said) == (verdicts.REFUSED, True)
+        assert (code, "revoked" in said) == (listening.REFUSED, True)
 
 
 def test_too_many_listeners_are_told_to_come_later(served, monkeypatch):
@@ -96,7 +96,7 @@ def test_too_many_listeners_are_told_to_come_later(served, monkeypatch):
     with served.client.websocket_connect("/verdicts") as first:
         first.receive_json()
         with served.client.websocket_connect("/verdicts") as second:
-            assert closed(second)[0] == verdicts.LATER
+            assert closed(second)[0] == listening.LATER
     with served.client.websocket_connect("/verdicts") as third:
         assert "listening" in third.receive_json()
 
@@ -108,7 +108,7 @@ def test_who_is_too_slow_is_told_and_let_go(served, monkeypatch):
         (listener,) = served.service.feed.listeners
         served.client.portal.call(listener.behind.set)
         code, said = closed(socket)
-        assert (code, "waited for you" in said) == (verdicts.LATER, True)
+        assert (code, "waited for you" in said) == (listening.LATER, True)
     assert served.service.feed.listeners == set()
 
 

@@ -99,11 +99,20 @@ class OutcomeRequest(Asking):
     ] = None
 
 
-class ListenRequest(Asking):
+class Listening(Asking):
     """The first message of a websocket that sent no key in its header."""
 
     key: Annotated[str, Field(max_length=200)]
     symbols: Annotated[list[Annotated[str, Field(max_length=12)]], Field(max_length=100)] = []
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The symbols that it wants to hear of; none for all."""
+        return frozenset(symbol.upper() for symbol in self.symbols)
+
+
+class ListenRequest(Listening):
+    """To hear verdicts."""
 
 
 def document(*models: type[BaseModel]) -> dict[str, Any]:
