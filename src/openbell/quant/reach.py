@@ -124,18 +124,18 @@ def _joined(spans: list[_Span]) -> _Span:
 
 def tree(expression: pl.Expr) -> dict[str, Node]:
     """What `expression` is made of: its own tree, and those of the shared columns it stands on, by name."""
-    trees = {"": _parsed(expression)}
+    trees = {"": parsed(expression)}
     waiting = [expression]
     while waiting:
         for name in waiting.pop().meta.root_names():
             defined = _definition(name)
             if defined is not None and name not in trees:
-                trees[name] = _parsed(defined)
+                trees[name] = parsed(defined)
                 waiting.append(defined)
     return trees
 
 
-def _parsed(expression: pl.Expr) -> Node:
+def parsed(expression: pl.Expr) -> Node:
     """The expression as Polars serialises it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -190,7 +190,7 @@ def _filled(strategy: Any, inside: _Span) -> _Span:
     raise LeakFound(f"`fill_null` with the {kind} of a whole column reads rows to come.")
 
 
-def _named(node: Node) -> tuple[str, Any]:
+def named(node: Node) -> tuple[str, Any]:
     """Name and options of a function, which Polars writes as a word or as a word with its options."""
     if isinstance(node, str):
         return node, None
@@ -200,15 +200,15 @@ def _named(node: Node) -> tuple[str, Any]:
 
 def _function(body: Mapping[str, Any]) -> _Span:
     inputs: list[Node] = body["input"]
-    kind, options = _named(body["function"])
+    kind, options = named(body["function"])
     if kind in ("Shift", "ShiftAndFill", "Diff"):
         return _shifted(kind, options, inputs)
     inside = _joined([_walk(each) for each in inputs])
-    detail = _named(options)[0] if kind in ("Boolean", "TemporalExpr") else ""
+    detail = named(options)[0] if kind in ("Boolean", "TemporalExpr") else ""
     if kind in ROW_FUNCTIONS or detail in ROW_TESTS or detail in TEMPORAL:
         return inside
     if kind == "RollingExpr":
-        return _rolling(options["options"], _named(options["function"])[0], inside)
+        return _rolling(options["options"], named(options["function"])[0], inside)
     if kind in EXPONENTIAL:
         return _exponential(options["options"], kind, inside)
     if kind == "FillNullWithStrategy":
@@ -234,7 +234,7 @@ def _definition(column: str) -> pl.Expr | None:
 @functools.cache
 def _defined_span(column: str) -> _Span:
     definition = _definition(column)
-    span = _Span() if definition is None else _walk(_parsed(definition))
+    span = _Span() if definition is None else _walk(parsed(definition))
     # Days with an implied volatility may lie on some more sessions.
     return span.widened(slack(1 - span.first)) if column in HISTORY else span
 
@@ -271,7 +271,7 @@ def reach(expression: pl.Expr) -> Reach:
     LeakFound : for a centred window, reverse, back-fill, whole-column aggregate, Python function or computed shift.
     DeclarationError : for a function without a bounded look-back, and for any that is not on the allow-list.
     """
-    span = _walk(_parsed(expression))
+    span = _walk(parsed(expression))
     return Reach(1 - min(span.first, 0), max(span.last, 0), span.recursive, span.negative)
 
 
@@ -295,7 +295,7 @@ def chain_reach(expression: pl.Expr) -> Reach:
     ------
     LeakFound : where it runs Python or groups by itself.
     """
-    found = _kinds(_parsed(expression))
+    found = _kinds(parsed(expression))
     for kind in _OUTSIDE_THE_CHAIN:
         if kind in found:
             raise LeakFound(f"`{kind}` {LEAKS.get(kind, LEAKS['Over'])}; an aggregate over one chain needs neither.")

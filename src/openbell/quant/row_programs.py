@@ -46,7 +46,7 @@ class Program:
         return [_finite(slots[place]) for place in self.results.values()]
 
 
-class _Unknown(Exception):
+class Unknown(Exception):
     """A node without a step."""
 
 
@@ -64,7 +64,7 @@ def program(expressions: Mapping[str, pl.Expr]) -> Program:
             continue
         try:
             found[name] = _node(trees[""])
-        except _Unknown:
+        except Unknown:
             continue
     columns = tuple(dict.fromkeys(column for node in found.values() for column in _columns(node)))
     return builder.built(columns, found)
@@ -128,13 +128,13 @@ def _columns(node: _Node) -> list[str]:
 
 def _node(body: Any) -> _Node:
     if not isinstance(body, dict) or len(body) != 1:
-        raise _Unknown
+        raise Unknown
     key = json.dumps(body, sort_keys=True)
     ((kind, inside),) = body.items()
     if kind == "Column":
         return _column(inside)
     if kind == "Literal":
-        return _Node(key, literal=_literal(inside))
+        return _Node(key, literal=literal_value(inside))
     if kind == "Alias":
         return _node(inside[0])
     if kind == "Cast" and inside["dtype"] == {"Literal": "Float64"}:
@@ -148,11 +148,11 @@ def _node(body: Any) -> _Node:
         function = _FUNCTIONS.get(json.dumps(inside["function"], sort_keys=True))
         if function is not None:
             return _Node(key, function=function, inside=tuple(_node(each) for each in inside["input"]))
-    raise _Unknown
+    raise Unknown
 
 
-def _literal(body: Any) -> Any:
-    """A number, a truth, or null."""
+def literal_value(body: Any) -> Any:
+    """The number, truth or null of a node ``Literal``."""
     value = body
     while isinstance(value, dict) and len(value) == 1:
         ((kind, value),) = value.items()
@@ -160,7 +160,7 @@ def _literal(body: Any) -> Any:
             return None
     if isinstance(value, bool | int | float):
         return value
-    raise _Unknown
+    raise Unknown
 
 
 def _finite(value: Any) -> float | None:
