@@ -1,4 +1,6 @@
-"""The tables of the journal and of the ledger of trials, as they are at the newest migration; the gate's stand beside.
+"""The tables of the journal and of the ledger of trials, as they are at the newest migration.
+
+Those of the gate and of the signals stand beside.
 
 A fresh database is made from here in one step; an older one is brought here by `migrations`. A test compares both.
 """
@@ -20,10 +22,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from openbell.store import gate_schema
+from openbell.store import gate_schema, signal_schema
 
 #: The newest migration; a test compares it with the folder of migrations.
-REVISION = "0003"
+REVISION = "0004"
 #: What the first record names as the hash before it.
 GENESIS = "0" * 64
 
@@ -181,4 +183,7 @@ _POSTGRESQL = (
 )
 
 #: Statements that make the database itself refuse to rewrite, by dialect.
-TRIGGERS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+TRIGGERS = {
+    "sqlite": (*_SQLITE, *signal_schema.SQLITE),
+    "postgresql": (*_POSTGRESQL, *signal_schema.POSTGRESQL),
+}
