@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from openbell.core.errors import BadInput, OpenbellError, unknown
+from openbell.signal_client import SignalCalls, SyncSignalCalls
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -108,7 +109,7 @@ class ClientSettings:
         return cls(**given)
 
 
-class PredictionClient:
+class PredictionClient(SignalCalls):
     """Asks a running service; an async context manager, safe for many calls at once.
 
     Parameters
@@ -208,20 +209,18 @@ class PredictionClient:
 
     async def calculate_risk_reward(self, order: Order, *, at: datetime | None = None) -> dict[str, Any]:
         """Risk, reward and breakevens of an order (S1.21); a refusal or a failure is a `ServiceError`."""
-        self._refuse_disabled()
         async with self._within():
             body = await self._form(order, at)
-            return await self._post(
-                "/calculate_risk_reward", {name: body[name] for name in _INSTRUCTION if name in body}
-            )
+            asked = {name: body[name] for name in _INSTRUCTION if name in body}
+            return await self._ask("POST", "/calculate_risk_reward", asked)
 
     async def parse(self, text: str, *, dialect: str = "auto", at: datetime | None = None) -> dict[str, Any]:
         """The orders and predictions of a text, and what in it was refused; a failure is a `ServiceError`."""
-        self._refuse_disabled()
         async with self._within():
             return await self._parsed(text, dialect, at)
 
     def _within(self) -> _Deadline:
+        self._refuse_disabled()
         return _Deadline(self.settings.timeout)
 
     def _refuse_disabled(self) -> None:
@@ -232,7 +231,7 @@ class PredictionClient:
         body: dict[str, Any] = {"text": text, "dialect": dialect}
         if at is not None:
             body["at"] = at.isoformat()
-        return await self._post("/parse", body)
+        return await self._ask("POST", "/parse", body)
 
     async def _request(
         self, order: Order, predictions: Mapping[str, Any] | None, at: datetime | None
@@ -263,7 +262,7 @@ class PredictionClient:
         kept = self._kept.get(key) if self.settings.cache_predictions else None
         if kept is not None and now - kept[0] < self.settings.cache_seconds:
             return copy.deepcopy(kept[1]), True
-        found = await self._post("/predict", body)
+        found = await self._ask("POST", "/predict", body)
         _check_answer(body, found)
         if self.settings.cache_predictions:
             self._kept[key] = (now, found)
@@ -273,7 +272,7 @@ class PredictionClient:
         return copy.deepcopy(found), False
 
     async def _batch(self, bodies: list[dict[str, Any]]) -> list[Any]:
-        found = (await self._post("/predict/batch", {"requests": bodies})).get("predictions")
+        found = (await self._ask("POST", "/predict/batch", {"requests": bodies})).get("predictions")
         if not isinstance(found, list) or len(found) != len(bodies):
             raise ServiceError("The service did not answer each order of the batch; no answer is used.")
         return found
@@ -307,22 +306,27 @@ class PredictionClient:
         elif isinstance(error, OpenbellError):
             why = str(error)
         else:
-            why = f"The trade could not be checked: {type(error).__name__}: {self._hidden(str(error))}"
+            text = str(error).replace(self._key, "…") if self._key else str(error)
+            why = f"The trade could not be checked: {type(error).__name__}: {text}"
         return {
             "should_execute": False, "verdict": "REFUSE", "win_probability": None, "quantity": 0,
             "why": [why, "A trade that cannot be checked is not taken."],
             "error": why, "status": getattr(error, "status", None), "from_client_cache": False,
         }  # fmt: skip
 
-    def _hidden(self, text: str) -> str:
-        return text.replace(self._key, "…") if self._key else text
+    async def _told(self, method: str, path: str, body: Any = None, params: Any = None) -> dict[str, Any]:
+        async with self._within():
+            return await self._ask(method, path, body, params)
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, body: Any = None, params: Any = None) -> dict[str, Any]:
         """The object that the service answers with; a failure worth it is tried again, with jitter."""
         if self._http is None:
             raise ServiceError("The client is not open; use it as `async with PredictionClient(...) as gate:`.")
         _, tenacity = _libraries()
-        content = json.dumps(body, sort_keys=True, allow_nan=False).encode()
+        sent = {} if params is None else {"params": params}
+        if body is not None:
+            content = json.dumps(body, sort_keys=True, allow_nan=False).encode()
+            sent = {"content": content, "headers": {"Content-Type": "application/json"}}
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Again),
             stop=tenacity.stop_after_attempt(self.settings.retry_attempts),
@@ -330,8 +334,7 @@ class PredictionClient:
             sleep=self._sleep,
             reraise=True,
         )
-        found: dict[str, Any] = await attempts(self._once, path, content)
-        return found
+        return dict(await attempts(self._once, method, path, sent))
 
     def _wait(self, state: Any) -> float:
         """What the service asked for, else 0.1, 0.2, 0.4 … seconds, each times a random half to whole."""
@@ -343,10 +346,10 @@ class PredictionClient:
             raise ServiceError(f"{error} It asks to wait {asked:g} seconds.", getattr(error, "status", None))
         return float(asked) + random.uniform(0.0, 0.1)
 
-    async def _once(self, path: str, content: bytes) -> dict[str, Any]:
+    async def _once(self, method: str, path: str, sent: Mapping[str, Any]) -> dict[str, Any]:
         httpx2, _ = _libraries()
         try:
-            response = await self._http.post(path, content=content, headers={"Content-Type": "application/json"})
+            response = await self._http.request(method, path, **sent)
         except (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _Again(
                 f"The service at {self.settings.api_url} cannot be reached ({type(error).__name__})."
@@ -386,7 +389,7 @@ class _Deadline:
             raise ServiceError(f"The service gave no answer within {self._seconds:g} seconds.") from None
 
 
-class SyncPredictionClient:
+class SyncPredictionClient(SyncSignalCalls):
     """`PredictionClient` for code without an event loop: a context manager whose calls wait for their answers.
 
     The calls run on one loop in a thread of its own, so many threads may use it.
