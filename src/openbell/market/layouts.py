@@ -41,25 +41,32 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
 
 
-def columns(names: Sequence[str], chosen: Mapping[str, str] | None = None, *, path: str = "the file") -> Columns:
+def columns(
+    names: Sequence[str],
+    chosen: Mapping[str, str] | None = None,
+    *,
+    path: str = "the file",
+    synonyms: Mapping[str, tuple[str, ...]] = SYNONYMS,
+) -> Columns:
     """Which of the file's columns `names` is which of ours.
 
     Parameters
     ----------
     chosen : our name -> the file's column, for example ``{"close": "adj_close"}``; it goes before recognition, and a
         column it uses is not recognised as anything else.
+    synonyms : what each of our columns may be called.
     """
     chosen = dict(chosen or {})
     for ours, theirs in chosen.items():
-        if ours not in SYNONYMS:
-            raise BadInput(f"The map names `{ours}`, which is no column of bars. {nearest(ours, SYNONYMS)}")
+        if ours not in synonyms:
+            raise BadInput(f"The map names `{ours}`, which is no column of bars. {nearest(ours, synonyms)}")
         if theirs not in names:
             raise BadInput(
                 f"The map takes `{ours}` from `{theirs}`, which {path} does not have. {nearest(theirs, names)}"
             )
     free = [name for name in names if name not in chosen.values()]
     found = dict(chosen)
-    for ours, words in SYNONYMS.items():
+    for ours, words in synonyms.items():
         fitting = [name for name in free if plain(name) in words]
         if ours in chosen:
             continue
@@ -78,7 +85,7 @@ def require(found: Columns, ours: str, names: Sequence[str], *, path: str = "the
     """The file's column for `ours`; its absence is refused with the nearest column and the cure."""
     if ours in found.of:
         return found.of[ours]
-    near = nearest(SYNONYMS[ours][0], names)
+    near = nearest(SYNONYMS.get(ours, (ours,))[0], names)
     raise BadInput(f"There is no column for `{ours}` in {path}. {near} " + CURE.format(name=ours))
 
 
@@ -126,9 +133,11 @@ def _parsed(column: pl.Series, path: str) -> pl.Series:
     )
 
 
-def numbers(frame: pl.DataFrame, found: Columns, *, path: str = "the file") -> list[pl.Series]:
+def numbers(
+    frame: pl.DataFrame, found: Columns, *, path: str = "the file", names: Sequence[str] = NUMBERS
+) -> list[pl.Series]:
     """The number columns of bars as Float64; a value that is no number is refused with its row."""
-    return [number(frame, found.of[name], name, path=path) for name in NUMBERS if name in found.of]
+    return [number(frame, found.of[name], name, path=path) for name in names if name in found.of]
 
 
 def number(frame: pl.DataFrame, column: str, name: str, *, path: str = "the file") -> pl.Series:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openbell.app.cli.chains import check_chain, import_chain
+from openbell.app.cli.data_minutes import import_minutes
 from openbell.app.cli.trades import import_trades
 from openbell.app.cli.words import (
     HomeOption,
@@ -226,6 +227,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Prices, members and reports into the tables, and their quality.")
     imports = typer.Typer(no_args_is_help=True, help="Import a file; every bar passes the quality gate.")
     imports.command("bars")(import_bars)
+    imports.command("minutes")(import_minutes)
     imports.command("members")(import_members)
     imports.command("rates")(import_rates)
     imports.command("sectors")(import_sectors)

@@ -54,7 +54,7 @@ def files(
     place = Path(path)
     if kind not in KINDS:
         raise BadInput(f"The kind `{kind}` is none of bars. {nearest(kind, KINDS)}")
-    frame = _read(place)
+    frame = read_rows(place)
     chosen = _layout(frame, layout, columns)
     if chosen == "membership":
         return _membership(frame, place, universe)
@@ -73,7 +73,8 @@ def files(
 declared = provider(name="files", fields=NUMBERS)(files)
 
 
-def _read(place: Path) -> pl.DataFrame:
+def read_rows(place: Path) -> pl.DataFrame:
+    """The rows of a CSV or Parquet file as they are."""
     if not place.exists():
         beside = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
         raise DataMissing(f"There is no file `{place}`. {nearest(place.name, beside)}")
@@ -115,7 +116,7 @@ def _layout(frame: pl.DataFrame, asked: str | None, chosen: Mapping[str, str] | 
     return "bars"
 
 
-def _named(place: Path) -> str | None:
+def symbol_of_name(place: Path) -> str | None:
     """The symbol a file name begins with: capitals up to "_", "-" or the end."""
     match = re.match(r"\^?([A-Z][A-Z0-9.]{0,5})(?=[_\- ]|$)", place.name.partition(".csv")[0].partition(".parquet")[0])
     return match.group(1) if match else None
@@ -163,7 +164,7 @@ def _symbols(frame: pl.DataFrame, found: Columns, place: Path, symbol: str | Non
                 f"{symbols.null_count()} rows of {place.name} have no symbol. Fill the column or remove the rows."
             )
         return symbols
-    named = _named(place)
+    named = symbol_of_name(place)
     if named is None:
         raise BadInput(
             f"There is no column for `symbol` in {place.name}, and its name does not begin with one. "
@@ -293,4 +294,4 @@ def _unpivoted_yfinance(place: Path) -> pl.DataFrame:
     return rows.filter(filled)
 
 
-__all__ = ["LAYOUTS", "declared", "files"]
+__all__ = ["LAYOUTS", "declared", "files", "read_rows", "symbol_of_name"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from openbell.core.time import Sessions
 from openbell.core.view import Tables
 from openbell.market.batch import ACTIONS, BARS, Schema
 from openbell.market.quality.judging import gate
-from openbell.market.quality.rules import RULES
+from openbell.market.quality.rules import RULES, Rule
 
 EXAMPLES = 3
 
 
-def counts(findings: pl.DataFrame) -> pl.DataFrame:
-    """One row per rule, those without a finding included.
+def counts(findings: pl.DataFrame, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
+    """One row per rule of `rules`, those without a finding included.
 
     Returns
     -------
@@ -37,9 +39,9 @@ def counts(findings: pl.DataFrame) -> pl.DataFrame:
     )
     declared = pl.DataFrame(
         {
-            "rule": [rule.name for rule in RULES],
-            "action": [rule.action for rule in RULES],
-            "sentence": [rule.sentence for rule in RULES],
+            "rule": [rule.name for rule in rules],
+            "action": [rule.action for rule in rules],
+            "sentence": [rule.sentence for rule in rules],
         }
     )
     return (

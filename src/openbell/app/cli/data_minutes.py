@@ -1,0 +1,100 @@
+"""`openbell data import minutes`: bars within the session, mounted by `data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openbell.app.cli.words import (
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    open_home,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from openbell.market.minute_importing import MinutesReport
+
+
+def import_minutes(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file of one or many symbols.")],
+    column_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="OURS=THEIRS",
+            help="Our column and the file's, such as at=datetime; comma-separated or repeated.",
+        ),
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="For a file of one symbol without a symbol column.")
+    ] = None,
+    freq: Annotated[
+        str | None, typer.Option("--freq", help="1m, 5m, 15m or 1h; must be what the times say. Default: measured.")
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help="Where the clock of times without an offset stood."),
+    ] = None,
+    stamp: Annotated[
+        str | None, typer.Option("--stamp", help="start or end: which moment of a bar its time is. Default: start.")
+    ] = None,
+    delay: Annotated[
+        int | None, typer.Option("--delay", metavar="MINUTES", min=0, help="From the end of a bar until it is known.")
+    ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option("--calendar", metavar="CODE", help="Exchange calendar, such as XNYS. Default: data.calendar."),
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import bars within the session. Bad ones go to quarantine; the same file again changes nothing."""
+    from openbell.app.data import column_map as parsed
+    from openbell.app.minutes import import_minutes_file
+
+    with_calendar = [*(sets or []), *([f"data.calendar={calendar}"] if calendar else [])]
+    report = import_minutes_file(
+        open_home(home, with_calendar, settings),
+        file,
+        columns=parsed(column_map or []) or None,
+        symbol=symbol,
+        freq=freq,
+        timezone=timezone,
+        stamp=stamp,
+        delay_minutes=delay,
+    )
+    _tell(report, as_json)
+
+
+def _tell(report: MinutesReport, as_json: bool) -> None:
+    import polars as pl
+
+    found = report.counts.filter(pl.col("rows") > 0)
+    if as_json:
+        facts = {name: getattr(report, name) for name in report.__dataclass_fields__ if name != "counts"}
+        print_json({**facts, "notes": list(report.notes), "rules": found.to_dicts()})
+        return
+    print(
+        f"{report.name}: {report.received:,} bars of {report.freq} received, {report.stored:,} stored, "
+        f"{report.quarantined:,} in quarantine, {report.known:,} known already."
+    )
+    if report.stored:
+        print(
+            f"{report.symbols:,} symbol{'s' if report.symbols > 1 else ''}, {report.first:%Y-%m-%d %H:%M} to "
+            f"{report.last:%Y-%m-%d %H:%M} UTC; {report.outside:,} bars outside the session's hours are kept, and the "
+            "features do not use them."
+        )
+    if report.restated or report.late:
+        print(f"{report.restated:,} replace a stored bar and {report.late:,} fill a hole: known from now on.")
+    if found.height:
+        print_table(found.select("rule", "action", "rows", "symbols", pl.col("examples").list.first().alias("example")))
+    for note in report.notes:
+        print(note)
