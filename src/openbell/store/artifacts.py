@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -165,27 +165,40 @@ def save_model(model: FittedModel, folder: Path) -> str:
         Where the predictor has no safe format, or is not fitted. StorageFailed: where the folder cannot be written, or
         already holds another model; a model is never overwritten.
     """
+    return save_folder(folder, f"model `{model.name}`", lambda draft: _write(model, draft))
+
+
+def _write(model: FittedModel, draft: Path) -> dict[str, Any]:
+    kind = write(model.predictor, draft)
+    return {
+        "name": model.name,
+        "format": kind,
+        "features": list(model.features),
+        "handles_missing": model.handles_missing,
+        "meta": dict(model.meta),
+        "classes": list(model.classes),
+        "versions": _versions(),
+        "files": {name: _sha256(draft / name) for name in _files(draft)},
+    }
+
+
+def save_folder(folder: Path, what: str, write_into: Callable[[Path], Mapping[str, Any]]) -> str:
+    """Have `write_into` fill a draft and give its manifest, then rename it to `folder`, all or nothing.
+
+    The hash of the manifest; the same again is a no-op, anything else in `folder` is refused. `what` is for the words.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            manifest = {
-                "name": model.name,
-                "format": write(model.predictor, draft),
-                "features": list(model.features),
-                "handles_missing": model.handles_missing,
-                "meta": dict(model.meta),
-                "classes": list(model.classes),
-                "versions": _versions(),
-                "files": {name: _sha256(draft / name) for name in _files(draft)},
-            }
+            manifest = write_into(draft)
             (draft / MANIFEST).write_text(canonical_json(manifest), encoding="utf-8")
             _sync(*(draft / name for name in _files(draft)), draft / MANIFEST)
             return _put(draft, folder, digest(manifest))
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as failure:
-        raise StorageFailed(f"The model `{model.name}` cannot be written to {folder}: {failure}.") from failure
+        raise StorageFailed(f"The {what} cannot be written to {folder}: {failure}.") from failure
 
 
 def _files(folder: Path) -> list[str]:
