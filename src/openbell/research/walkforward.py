@@ -230,7 +230,7 @@ class _Work:
                 raise
             return Failure(fold.number, f"{type(failure).__name__}: {failure}")
         if path is not None:
-            _write(path, pl.DataFrame({"score": scores}))
+            write_whole(path, pl.DataFrame({"score": scores}))
         return scores
 
     def _paths(self, model: Model, fold: Fold) -> tuple[Path | None, Path | None]:
@@ -291,7 +291,7 @@ class _Work:
         found = examine(model, fitted, _slice(self.panel.frame.select(self.panel.features), test), rows)
         self.found[model.name, fold.number] = found
         if path is not None:
-            _write(path, found)
+            write_whole(path, found)
 
     def examined(self, tasks: Sequence[tuple[Any, ...]], failed: Mapping[str, str]) -> pl.DataFrame | None:
         """Everything that was found, in the order of the tasks."""
@@ -394,7 +394,7 @@ def in_parallel(
     return results
 
 
-def _write(path: Path, frame: pl.DataFrame) -> None:
+def write_whole(path: Path, frame: pl.DataFrame) -> None:
     """Write to a draft, then rename: a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=".", suffix=".draft", dir=path.parent)
