@@ -25,8 +25,9 @@ from openbell.store.database import Database
 from openbell.store.gate_schema import api_keys
 from openbell.store.upserts import microseconds, moment
 
-Scope = Literal["predict", "read", "outcomes", "admin"]
-#: predict : ask the gate. read : markets, models, history, metrics. outcomes : tell what trades made. admin : all.
+Scope = Literal["predict", "read", "outcomes", "signals", "admin"]
+#: predict : ask the gate. read : markets, models, history, signals, metrics. outcomes : tell what trades made.
+#: signals : say that a signal was executed, or cancel it. admin : all.
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 #: A key that was revoked elsewhere is refused after so many seconds at the latest; here, at once.

@@ -87,7 +87,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run of the tracker: what it was given, what it measured, and what it says of itself; `parent` is its training."""
+    """A run of the tracker: what it was given, what it measured, what it says of itself; `parent` is its training."""
 
     run_id: str
     parent: str | None
