@@ -69,10 +69,12 @@ def chain_day_features(
     for each in chosen:
         feature_reach(each)
     rows = quotes.lazy()
-    lacking = [name for name in _READ if name not in rows.collect_schema().names()]
+    columns = rows.collect_schema().names()
+    lacking = [name for name in _READ if name not in columns]
     if lacking:
         raise BadInput(f"The quotes have no column {', '.join(f'`{name}`' for name in lacking)}. Price them first.")
-    rows = rows.select(_READ)
+    # Rho came later than the others: quotes that were priced before it have none.
+    rows = rows.select(*_READ, pl.col("rho") if "rho" in columns else pl.lit(None, dtype=pl.Float64).alias("rho"))
     parts = [_days(part, chosen) for part in _parts(rows, sessions_at_once)]
     empty = pl.DataFrame(schema={**ABOUT, **{each.name: pl.Float64 for each in chosen}})
     return pl.concat([empty, *parts]).sort(_DAY)

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from openbell.core.bars import BAR_COLUMNS as FRAME_COLUMNS
 from openbell.core.declare import Declaration, Feature, Label
 from openbell.core.errors import BadInput, DeclarationError, nearest
 from openbell.core.time import MOMENT
@@ -202,6 +203,8 @@ def possible_features(
 
 _OF_CHAINS = (*CHAIN_READS, DAYS)
 _READS = ("bars", "fundamentals", "trades", *_OF_CHAINS)
+#: What the frames of the signals desk have and a table of daily bars lacks; labels alone read the price of a fill.
+_OF_THE_SESSION = frozenset(FRAME_COLUMNS) - {*BAR_COLUMNS, "fill_price"}
 #: Why a feature of options is not among those of bars.
 OF_CHAINS = "it reads option chains or what stands beside an underlying: `openbell options features` computes it."
 OF_TRADES = "it reads proposed option trades, not bars: the gate computes it (`openbell train gate`, `openbell odds`)."
@@ -216,6 +219,9 @@ def _reason(feature: Feature, lacking: Mapping[str, str], columns: Sequence[str]
         return "; ".join(dict.fromkeys(lacking[name] for name in short)) + "."
     if fundamental and not columns:
         return "there are no filings: the table `fundamentals` is not there."
+    within = [name for name in named if name in _OF_THE_SESSION]
+    if within and not fundamental:
+        return f"bars of a day have no {', '.join(f'`{name}`' for name in within)}: only bars within the session do."
     known = (*BAR_COLUMNS, *columns, *FILED) if fundamental else (*BAR_COLUMNS, *SHARED)
     unknown = sorted(name for name in named if name not in known)
     if unknown and fundamental:
