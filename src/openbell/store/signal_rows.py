@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from openbell.core.errors import BadInput
 from openbell.core.hashing import canonical_json
 from openbell.core.signal import PROBABILITIES, Call, Signal, Status
+from openbell.store.database import json_text
 from openbell.store.redaction import refuse_secrets
 
 #: What ``DECIMAL(10, 4)`` holds.
@@ -97,8 +98,8 @@ class Event:
     other_confidence: float | None
 
 
-def signal_row(signal: Signal) -> dict[str, Any]:
-    """`signal` as the table has it, without its status.
+def signal_row(signal: Signal, made_of: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`signal` as the table has it, without its status; `made_of` as `made_of_row` gives it, where that is at hand.
 
     Raises
     ------
@@ -109,29 +110,36 @@ def signal_row(signal: Signal) -> dict[str, Any]:
     called = f"signal {signal.symbol} of {signal.created_at.isoformat()}"
     for name in (*_EXACT, "sigma", "horizon_seconds"):
         _check_number(called, name, getattr(signal, name))
-    for name in ("symbol", "model_version", "regime"):
-        _check_text(called, name, getattr(signal, name))
+    reasoning = "\n".join(signal.reasoning)
     if any("\n" in each for each in signal.reasoning):
         raise BadInput(f"A reason of {called} has several lines: {list(signal.reasoning)!r}. Write one line for each.")
-    refuse_secrets(signal.made_of, "made_of")
-    row: dict[str, Any] = {name: getattr(signal, name) for name in _SAME}
-    row |= {name: getattr(signal, name) for name in _EXACT}
+    texts = [("symbol", signal.symbol), ("model_version", signal.model_version), ("regime", signal.regime)]
+    for name, text in (*texts, ("reasoning", reasoning), ("missing", " ".join(signal.missing))):
+        _check_text(called, name, text)
+    # The minus of a zero would not come back from every database.
+    features = {name: None if value is None else float(value) + 0.0 for name, value in signal.features.items()}
+    _check_json(called, "features", lambda: json_text(features))
+    row: dict[str, Any] = {name: getattr(signal, name) for name in (*_SAME, *_EXACT)}
     row |= {f"{name}_exact": getattr(signal, name) for name in ("confidence", *_EXACT)}
     row |= dict(zip(PROBABILITIES, signal.probabilities, strict=True))
-    reasoning = "\n".join(signal.reasoning)
-    _check_text(called, "reasoning", reasoning)
     return row | {
         "key": signal.key,
         "signal_type": signal.call.value,
         "confidence": signal.confidence,
         "reasoning": reasoning,
-        # The minus of a zero would not come back from every database.
-        "features": _json(
-            called, "features", {k: None if v is None else float(v) + 0.0 for k, v in signal.features.items()}
-        ),
-        "missing": _json(called, "missing", list(signal.missing)),
-        "made_of": _json(called, "made_of", dict(signal.made_of)),
+        "features": features,
+        "missing": list(signal.missing),
+        "made_of": made_of_row(signal) if made_of is None else made_of,
     }
+
+
+def made_of_row(signal: Signal) -> dict[str, Any]:
+    """What `signal` was made of as JSON holds it, so that what is written equals what is read back."""
+    refuse_secrets(signal.made_of, "made_of")
+    found: dict[str, Any] = json.loads(
+        _check_json(f"signal {signal.symbol}", "made_of", lambda: canonical_json(signal.made_of))
+    )
+    return found
 
 
 def stored(row: sa.Row[Any], *, archived: bool = False) -> Stored:
@@ -212,11 +220,10 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _json(called: str, name: str, value: Any) -> Any:
-    """`value` as JSON holds it, so that what is written equals what is read back."""
+def _check_json(called: str, name: str, write: Callable[[], str]) -> str:
     try:
-        text = canonical_json(value)
+        text = write()
     except (ValueError, TypeError) as failure:
         raise BadInput(f"The {name} of {called} cannot be recorded: {failure}. Numbers are finite, or null.") from None
     _check_text(called, name, text.replace("\\u0000", "\0"))
-    return json.loads(text)
+    return text

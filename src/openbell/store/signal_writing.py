@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from openbell.core.signal import Call, Signal, Status
 from openbell.store.signal_acts import ACTIVE, EXPIRY, happened, hold, step
 from openbell.store.signal_conflicts import Meeting, Side, What, meetings
-from openbell.store.signal_rows import signal_row
+from openbell.store.signal_rows import made_of_row, signal_row
 from openbell.store.signal_schema import signals_archive, trading_signals
 from openbell.store.upserts import chosen
 
@@ -53,8 +53,11 @@ class Batch:
         first: dict[str, Signal] = {}
         rows: dict[str, dict[str, Any]] = {}
         keys: list[str] = []
+        made_of: dict[int, Mapping[str, Any]] = {}  # signals of one decision share it
         for signal in given:
-            row = signal_row(signal)
+            if id(signal.made_of) not in made_of:
+                made_of[id(signal.made_of)] = made_of_row(signal)
+            row = signal_row(signal, made_of[id(signal.made_of)])
             keys.append(row["key"])
             if first.setdefault(row["key"], signal) is signal:
                 rows.setdefault(row["key"], row)
@@ -65,15 +68,15 @@ class Batch:
         hold(connection, {signal.symbol for signal in self.first.values()})
         there = _there(connection, list(self.rows))
         fresh = {key: row for key, row in self.rows.items() if key not in there}
-        judged = self._judged(connection, [self.first[key] for key in fresh])
+        judged = self._judged(connection, fresh)
         ids = self._added(connection, fresh, judged)
         self._ended(connection, judged, ids)
         return tuple(self._written(at, there, judged, ids) for at in range(len(self.given)))
 
-    def _judged(self, connection: Connection, fresh: Sequence[Signal]) -> _Judged:
+    def _judged(self, connection: Connection, fresh: Iterable[str]) -> _Judged:
         sides = [
-            Side(each.key, each.call, each.confidence, each.created_at, each.expires_at)
-            for each in fresh
+            Side(key, each.call, each.confidence, each.created_at, each.expires_at)
+            for key, each in ((key, self.first[key]) for key in fresh)
             if each.call is not Call.HOLD and each.expires_at > self.at
         ]
         if not sides:
