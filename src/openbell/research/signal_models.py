@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +13,8 @@ import polars as pl
 
 from openbell.core.errors import BadInput, FeatureUnavailable
 from openbell.core.hashing import canonical_json, digest, frame_digest
-from openbell.core.signal import DECISIONS, LABELS
-from openbell.quant.calibration import METHODS, Calibrator, calibrator
+from openbell.core.signal import DECISIONS
+from openbell.quant.calibration import METHODS, Calibrator, Temperature
 from openbell.quant.conformal import Sets, sets
 from openbell.quant.reliability import log_loss
 from openbell.research.fitting import Ledger, fit
@@ -45,6 +45,8 @@ __all__ = [
 ISOTONIC_ROWS = 1_000
 #: Part of the calibrating rows, the latest, on which the ways to calibrate are compared.
 CHOICE_SHARE = 1.0 / 3.0
+#: What is not calibrated at all: the identity, a temperature of 1.
+AS_IT_IS = "as it is"
 
 
 def fit_signal_model(
@@ -95,9 +97,10 @@ def fit_signal_models(
     -----
     Members see ranks (`signal_ranks`) learned from the training rows, weighted by the uniqueness of their labels.
     Every subset of the members is calibrated and conformed on its own, on rows that the members have not seen, so that
-    a vote from which one is missing means what it says. Of temperature, sigmoid and (from `ISOTONIC_ROWS` effective
-    rows on) isotonic steps that one is taken which, fitted on the earlier calibrating rows, has the least log-loss on
-    the latest third of them; it is then fitted on all. The conformal rows come after all of these.
+    a vote from which one is missing means what it says. Of no calibration, temperature, sigmoid and (from
+    `ISOTONIC_ROWS` labels of their own on) isotonic steps that one is taken which, fitted on the earlier calibrating
+    rows, has the least log-loss on the latest third of them; it is then fitted on all. The conformal rows come after
+    all of these.
     """
     _check_libraries(candidates)
     found = parts(rows, features, fit_at, calibration_share)
@@ -286,15 +289,27 @@ def _calibrated(
     whole, raw = _heard(names, said, weights, at)
     own = rows.filter(pl.Series(whole))
     labels = own["label"].to_numpy().astype(np.int64) + 1
-    usable = ["temperature", *(["sigmoid"] if (np.ptp(raw, axis=0) > 1e-6).all() else [])]
-    if labels_alone(own) >= ISOTONIC_ROWS:
-        usable.append("isotonic")
+    ways = _ways(names, raw, labels_alone(own))
     cut = int(len(raw) * (1.0 - CHOICE_SHARE))
-    method = usable[0]
-    if 0 < cut < len(raw) and len(usable) > 1:
-        losses = [log_loss(METHODS[each](raw[:cut], labels[:cut]).apply(raw[cut:]), labels[cut:]) for each in usable]
-        method = usable[int(np.argmin(losses))]
-    return method, calibrator(method, raw, labels)
+    chosen = next(iter(ways))
+    if 0 < cut < len(raw) and len(ways) > 1:
+        losses = {
+            name: log_loss(way(raw[:cut], labels[:cut]).apply(raw[cut:]), labels[cut:]) for name, way in ways.items()
+        }
+        chosen = min(losses, key=lambda name: losses[name])  # of equal ones the first, which has fewer numbers
+    return chosen, ways[chosen](raw, labels)
+
+
+def _ways(names: Sequence[str], raw: np.ndarray, rows_alone: float) -> dict[str, Callable[..., Calibrator]]:
+    """The ways to calibrate that are tried, those with the fewest numbers first; a base rate stays what it is."""
+    found: dict[str, Callable[..., Calibrator]] = {AS_IT_IS: lambda *_: Temperature(3, 1.0, np.ones(3, dtype=bool))}
+    if tuple(names) != (BASE_RATE,) and (np.ptp(raw, axis=0) > 1e-6).any():
+        found["temperature"] = METHODS["temperature"]
+        if (np.ptp(raw, axis=0) > 1e-6).all():
+            found["sigmoid"] = METHODS["sigmoid"]
+        if rows_alone >= ISOTONIC_ROWS:
+            found["isotonic"] = METHODS["isotonic"]
+    return found
 
 
 def _sets(probabilities: np.ndarray, labels: np.ndarray, coverage: float, names: Sequence[str]) -> Sets:
