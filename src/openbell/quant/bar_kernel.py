@@ -7,8 +7,8 @@ null is NaN, a truth is 0 or 1. The memory of a symbol is one array: a *ring* at
 value, then its values; other steps keep single numbers there.
 
 A window is walked from its oldest value to its newest, each time afresh. So what a finite window gives is the same to
-the last bit whatever came before it, which running sums are not. Moments are taken about the window's oldest value:
-a window of equal values has that value as its mean and 0 as its spread, exactly.
+the last bit whatever came before it, which running sums are not. A window of equal values has that value as its mean,
+and 0 as its spread, exactly; a running sum leaves noise of 1e-17 there, which a ratio or a sign blows up.
 """
 # mypy: disable-error-code="untyped-decorator, no-any-return"
 
@@ -68,20 +68,21 @@ def _first(memory: Any, ring: int, length: int, window: int) -> int:
 def _mean(memory: Any, ring: int, length: int, window: int, least: int) -> tuple[float, int]:
     """Mean of the values that are there and their count; NaN where they are fewer than `least`."""
     at, end = _first(memory, ring, length, window), ring + 1 + length
-    origin, total, count = math.nan, 0.0, 0
+    oldest, total, count, is_constant = math.nan, 0.0, 0, True
     for _ in range(window):
         x = memory[at]
         if x == x:
             if count == 0:
-                origin = x
-            total += x - origin
+                oldest = x
+            is_constant = is_constant and x == oldest
+            total += x
             count += 1
         at += 1
         if at == end:
             at = ring + 1
     if count < least or count == 0:
         return math.nan, count
-    return origin + total / count, count
+    return oldest if is_constant else total / count, count
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -125,20 +126,32 @@ def _sum(memory: Any, ring: int, length: int, window: int, least: int) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _extreme(memory: Any, ring: int, length: int, window: int, least: int, sign: float) -> float:
-    """The largest value times `sign` of those that are there."""
-    at, end = _first(memory, ring, length, window), ring + 1 + length
-    best, count = -math.inf, 0
-    for _ in range(window):
-        x = memory[at] * sign
-        if x == x:
-            count += 1
-            if x > best:
-                best = x
-        at += 1
-        if at == end:
-            at = ring + 1
-    return best * sign if count >= least and count > 0 else math.nan
+def _extreme(memory: Any, ring: int, length: int, window: int, least: int, state: int, sign: float) -> float:
+    """The largest value times `sign`, the newest among equals. The ring is longer than the window.
+
+    `state` holds it, the rows since it came, and the count of values in the window. The window is walked again only
+    where it has left; which value that finds does not depend on what came before.
+    """
+    x = memory[ring + 1 + int(memory[ring])] * sign
+    gone = memory[_first(memory, ring, length, window + 1)]
+    if gone == gone:
+        memory[state + 2] -= 1.0
+    if x == x:
+        memory[state + 2] += 1.0
+    memory[state + 1] += 1.0
+    if x >= memory[state]:
+        memory[state], memory[state + 1] = x, 0.0
+    elif memory[state + 1] >= window:
+        memory[state] = -math.inf
+        at, end = _first(memory, ring, length, window), ring + 1 + length
+        for age in range(window - 1, -1, -1):
+            x = memory[at] * sign
+            if x >= memory[state]:
+                memory[state], memory[state + 1] = x, age
+            at += 1
+            if at == end:
+                at = ring + 1
+    return memory[state] * sign if memory[state + 2] >= least else math.nan
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -257,10 +270,9 @@ def _exponential(memory: Any, state: int, x: float, alpha: float, adjusted: int,
     if x != x:
         return math.nan
     new = 1.0 if adjusted else alpha
-    mean = memory[state]
-    if mean != x:
-        mean = (weight * mean + new * x) / (weight + new)
-        memory[state] = mean
+    # Written as Polars writes it: another order of the same arithmetic differs in the last bit.
+    mean = memory[state] + (x - memory[state]) * (new / (weight + new))
+    memory[state] = mean
     memory[state + 1] = weight + new if adjusted else 1.0
     memory[state + 2] += 1.0
     return mean if memory[state + 2] >= least else math.nan
@@ -294,9 +306,9 @@ def _windowed(
     if code == MEAN:
         return _mean(memory, ring, length, window, least)[0]
     if code == SMALLEST:
-        return _extreme(memory, ring, length, window, least, -1.0)
+        return _extreme(memory, ring, length, window, least, e, -1.0)
     if code == LARGEST:
-        return _extreme(memory, ring, length, window, least, 1.0)
+        return _extreme(memory, ring, length, window, least, e, 1.0)
     if code == COUNT:
         return _counted(memory, ring, length, window, least, e)
     if code <= KURTOSIS:
@@ -440,29 +452,24 @@ def _step(steps: Any, numbers: Any, weights: Any, registers: Any, memory: Any, s
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _bar(plan: Any, registers: Any, memory: Any, scratch: Any, values: Any, out: Any) -> None:
-    """One bar of one symbol; a result that is not finite is null."""
-    for k in range(plan.inputs.shape[0]):
-        registers[plan.inputs[k]] = values[k]
-    _step(plan.steps, plan.numbers, plan.weights, registers, memory, scratch)
-    for k in range(plan.results.shape[0]):
-        x = registers[plan.results[k]]
-        out[k] = x if abs(x) < math.inf else math.nan
+def walk(plan: Any, memory: Any, which: Any, values: Any, blank: Any, out: Any) -> None:
+    """Bars one after another, each of the symbol `which`; results into `out`, null where they are not finite.
 
-
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def advance(plan: Any, memory: Any, which: Any, values: Any, out: Any) -> None:
-    """One bar of each symbol of `which`, a row of `memory` each; results into `out`."""
-    registers, scratch = plan.constants.copy(), np.empty(plan.window)
+    Each symbol has its row of `memory`, which goes on. Where `memory` has no row at all, the bars of a symbol stand
+    together and begin with a `blank` one.
+    """
+    registers, scratch, own = plan.constants.copy(), np.empty(plan.window), blank.copy()
+    keeps = memory.shape[0] > 0
     for k in range(which.shape[0]):
-        _bar(plan, registers, memory[which[k]], scratch, values[k], out[k])
-
-
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def history(plan: Any, blank: Any, starts: Any, values: Any, out: Any) -> None:
-    """All bars of symbols that stand one after another, each from a fresh memory: the very steps of `advance`."""
-    registers, scratch, memory = plan.constants.copy(), np.empty(plan.window), blank.copy()
-    for symbol in range(starts.shape[0] - 1):
-        memory[:] = blank
-        for k in range(starts[symbol], starts[symbol + 1]):
-            _bar(plan, registers, memory, scratch, values[k], out[k])
+        if keeps:
+            own = memory[which[k]]
+        elif k > 0 and which[k] != which[k - 1]:
+            # A loop, for an assignment of slices takes numba 4 s to compile: it can fail, and then says so at length.
+            for place in range(blank.shape[0]):
+                own[place] = blank[place]
+        for place in range(plan.inputs.shape[0]):
+            registers[plan.inputs[place]] = values[k, place]
+        _step(plan.steps, plan.numbers, plan.weights, registers, own, scratch)
+        for place in range(plan.results.shape[0]):
+            x = registers[plan.results[place]]
+            out[k, place] = x if abs(x) < math.inf else math.nan

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: Numbers that a step keeps beside the rings.
-_KEPT: Mapping[str, int] = {"COUNT": 2, "EXPONENTIAL": 3}
+_KEPT: Mapping[str, int] = {"COUNT": 2, "EXPONENTIAL": 3, "SMALLEST": 3, "LARGEST": 3}
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +116,7 @@ class BarProgram:
         -------
         ndarray of shape (k, len(names)), NaN for null.
         """
-        from openbell.quant.bar_kernel import advance
+        from openbell.quant.bar_kernel import walk
 
         if state.digest != self.digest:
             raise BadInput("The state belongs to another bar program. Make it by `state` of this one.")
@@ -129,7 +129,7 @@ class BarProgram:
                 "Let it `grow` first."
             )
         out = np.empty((len(values), len(self.names)))
-        advance(self._plan, state.memory, which, values, out)
+        walk(self._plan, state.memory, which, values, self._blank, out)
         return out
 
     def history(self, starts: Array, values: Array, *, jobs: int = 1) -> Array:
@@ -170,9 +170,10 @@ class BarProgram:
         return out
 
     def _walked(self, starts: Array, values: Array, out: Array) -> None:
-        from openbell.quant.bar_kernel import history
+        from openbell.quant.bar_kernel import walk
 
-        history(self._plan, self._blank, starts, values, out)
+        which = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        walk(self._plan, self._blank[:0].reshape(0, 0), which, values, self._blank, out)
 
     def _checked(self, values: Array) -> Array:
         values = np.ascontiguousarray(values, dtype=np.float64)
@@ -253,7 +254,7 @@ class _Layout:
         for each in steps:
             if each.operation in WINDOWED:
                 for register in each.inside:
-                    rows = each.window + (each.operation == "COUNT")
+                    rows = each.window + (each.operation in _KEPT)
                     self.lengths[register] = max(self.lengths.get(register, 0), rows)
         sizes = [length + 1 for length in self.lengths.values()]
         self.rings = dict(zip(self.lengths, np.cumsum([0, *sizes]).tolist(), strict=False))
@@ -270,7 +271,10 @@ class _Layout:
         for at in self.rings.values():
             memory[at] = 0.0
         for register, at in self.kept.items():
-            memory[at : at + _KEPT[self.steps[register].operation]] = 0.0
+            operation = self.steps[register].operation
+            memory[at : at + _KEPT[operation]] = 0.0
+            if operation in ("SMALLEST", "LARGEST"):
+                memory[at] = -np.inf
         return memory
 
     def laid(self) -> tuple[Array, Array, Array]:
