@@ -263,7 +263,7 @@ def _opening(extreme: pl.Expr) -> pl.Expr:
     there = shared("opening_ends", ends.cast(pl.Float64).fill_null(0.0))
     values = pl.when(there > 0).then(extreme).otherwise(0.0)
     held = {window: there.rolling_max(window, min_samples=1) > 0 for window in OPENING_WINDOWS}
-    found = pl.when(held[512]).then(values.rolling_max(512, min_samples=1))
+    found: pl.Expr = pl.when(held[512]).then(values.rolling_max(512, min_samples=1))
     for window in OPENING_WINDOWS[1:]:
         found = pl.when(held[window]).then(values.rolling_max(window, min_samples=1)).otherwise(found)
     early = pl.when(session_minutes < OPENING_MINUTES).then(extreme).otherwise(found)
