@@ -1,4 +1,4 @@
-"""A service of small parts: a gate with answers made by hand, a market that is told, a real log and real keys."""
+"""A service of small parts: a gate with answers made by hand, a market that is told; real log, keys and signals."""
 
 import datetime as dt
 import threading
@@ -12,7 +12,7 @@ import structlog
 from starlette.testclient import TestClient
 
 from openbell.app.api import logs
-from openbell.app.api.create import Parts, create
+from openbell.app.api.create import Parts, SignalParts, create
 from openbell.app.api.ports import FixedGate
 from openbell.app.sections import Serve
 from openbell.core.assessment import Answer, Asked, Assessment
@@ -25,6 +25,7 @@ from openbell.quant.ticket_profile import instruction, risk_reward
 from openbell.store.api_keys import ApiKeys
 from openbell.store.cache import open_cache
 from openbell.store.predictions import Predictions
+from openbell.store.signals import Signals
 
 #: A Thursday, 10:35 in New York.
 AT = dt.datetime(2025, 5, 22, 14, 35, tzinfo=dt.UTC)
@@ -173,7 +174,8 @@ class Served:
         self.markets = SmallMarkets(self.clock)
         self.log = Predictions.open(f"sqlite:///{self.folder}/predictions.db")
         self.keys = ApiKeys(self.log.database, self.clock.seconds)
-        self.key, self.caller = self.keys.create("bot", ["predict", "read", "outcomes"], at=AT)
+        self.signals = Signals.open(f"sqlite:///{self.folder}/signals.db")
+        self.key, self.caller = self.keys.create("bot", ["predict", "read", "outcomes", "signals"], at=AT)
         self.app = create(self.parts())
         self.client = TestClient(self.app, raise_server_exceptions=False, headers={"X-API-Key": self.key})
 
@@ -190,6 +192,9 @@ class Served:
             "prediction_cache": open_cache("memory://", 100, seconds=self.clock.seconds),
             "now": self.clock.now,
             "seconds": self.clock.seconds,
+            "signals": SignalParts(
+                lambda: self.signals, "here", open_cache("memory://", 100, seconds=self.clock.seconds), 2.0
+            ),
         }
         return Parts(**given | self.parts_)
 
@@ -212,5 +217,6 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.client.__exit__(None, None, None)
         self.log.close()
+        self.signals.close()
         structlog.reset_defaults()
         self._target.close()

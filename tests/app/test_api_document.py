@@ -11,7 +11,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.app.served import BUTTERFLY, CONDOR, Served
+from tests.app.made_signals import made
+from tests.app.served import AT, BUTTERFLY, CONDOR, Served
+
+from openbell.core.signal import Call
 
 CHECKS = [
     checks.not_a_server_error,
@@ -24,15 +27,19 @@ OPERATIONS = [
     "POST /calculate_risk_reward", "POST /predict", "POST /predict/batch", "POST /parse", "POST /outcomes",
     "GET /market/{symbol}", "GET /health", "GET /ready", "GET /health/detailed", "GET /metrics", "GET /models",
     "GET /confidence/history", "GET /confidence/trends",
+    "GET /signals", "GET /signals/active/{symbol}", "GET /signals/{id}", "POST /signals/{id}/executed",
+    "POST /signals/{id}/cancel",
 ]  # fmt: skip
-#: A request to any other has nothing in it that could be wrong.
-WITH_PARTS = {*OPERATIONS[:6], *OPERATIONS[-2:]}
+#: Requests to these have nothing in them that could be wrong.
+WITHOUT_PARTS = {"GET /health", "GET /ready", "GET /health/detailed", "GET /metrics", "GET /models"}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    with Served(tmp_path_factory.mktemp("document"), {"predict_per_minute": 10**6, "batch_per_minute": 10**6}) as made:
-        yield made
+    limits = {"predict_per_minute": 10**6, "batch_per_minute": 10**6}
+    with Served(tmp_path_factory.mktemp("document"), limits) as small:
+        small.signals.write([made(), made("QQQ", Call.SELL), made("IWM", Call.HOLD)], at=AT)
+        yield small
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,9 @@ def test_every_endpoint_is_in_the_document(schema):
     assert [operation.ok().label for operation in schema.get_all_operations()] == OPERATIONS
 
 
-ASKED = [(label, mode) for label in OPERATIONS for mode in GenerationMode if mode.is_positive or label in WITH_PARTS]
+ASKED = [
+    (label, mode) for label in OPERATIONS for mode in GenerationMode if mode.is_positive or label not in WITHOUT_PARTS
+]
 
 
 @pytest.mark.parametrize(("label", "mode"), ASKED, ids=lambda each: getattr(each, "value", each))
@@ -100,3 +109,22 @@ def test_what_an_honest_caller_asks_is_answered_as_documented(served, schema):
         answer = served.client.post(operation.path, json=body)
         assert answer.status_code == 200
         operation.Case(body=body, media_type="application/json").validate_response(answer, checks=CHECKS)
+
+
+def test_what_is_told_of_signals_is_as_documented(served, schema):
+    """As above; ids that fuzzing draws are seldom those of a signal."""
+    first, second = (each.id for each in served.signals.write([made("DIA"), made("DIA", minutes=-2)], at=AT))
+    asked = [
+        ("GET /signals", {}, None),
+        ("GET /signals/active/{symbol}", {"symbol": "DIA"}, None),
+        ("GET /signals/{id}", {"id": first}, None),
+        ("POST /signals/{id}/executed", {"id": first}, {"word": "w"}),
+        ("POST /signals/{id}/cancel", {"id": second}, {"why": "Enough."}),
+    ]
+    for label, place, body in asked:
+        operation = schema.find_operation_by_label(label)
+        sent = {} if body is None else {"json": body}
+        answer = served.client.request(operation.method, operation.path.format(**place), **sent)
+        assert answer.status_code == 200, answer.text
+        given = {} if body is None else {"body": body, "media_type": "application/json"}
+        operation.Case(path_parameters=place, **given).validate_response(answer, checks=CHECKS)

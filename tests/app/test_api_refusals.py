@@ -48,6 +48,11 @@ ASKED = [
     ("GET", "/models", None, "read"),
     ("GET", "/confidence/history", None, "read"),
     ("GET", "/confidence/trends", None, "read"),
+    ("GET", "/signals", None, "read"),
+    ("GET", "/signals/active/SPY", None, "read"),
+    ("GET", "/signals/1", None, "read"),
+    ("POST", "/signals/1/executed", {}, "signals"),
+    ("POST", "/signals/1/cancel", {"why": "Enough."}, "signals"),
 ]
 
 
@@ -55,7 +60,7 @@ def test_every_endpoint_needs_a_key_with_its_scope(served):
     """No key, a wrong one, a revoked one: 401. Another scope: 403. Nothing is answered, and nothing logged."""
     client = served.client
     held, _ = {}, None
-    for scope in ("predict", "read", "outcomes"):
+    for scope in ("predict", "read", "outcomes", "signals"):
         held[scope], _ = served.keys.create(scope, [scope], at=AT)
     gone, record = served.keys.create("gone", ["admin"], at=AT)
     served.keys.revoke(record.id, at=AT)

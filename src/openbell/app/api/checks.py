@@ -18,7 +18,10 @@ FIGURES_SECONDS = 60.0
 
 @dataclass
 class Checks:
-    """`log_reached` and `gate` raise where these cannot be reached; `figures` bring the log's metrics up to date."""
+    """`log_reached` and `gate` raise where these cannot be reached; `figures` bring the log's metrics up to date.
+
+    `lacks` tell of each desk ``ok``, or what it lacks: one that lacks something does not keep the other from answering.
+    """
 
     metrics: Metrics
     log_reached: Callable[[], object]
@@ -26,6 +29,7 @@ class Checks:
     seconds: Callable[[], float]
     gate: Callable[[], object]
     figures: Sequence[Callable[[Metrics], None]] = ()
+    lacks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     stopping: bool = False
     _started: float = field(init=False)
     _figured: float | None = field(default=None, init=False)
@@ -41,6 +45,10 @@ class Checks:
             "log": await asyncio.to_thread(_state, self.log_reached),
             "service": "going down" if self.stopping else "ok",
         }
+
+    async def parts(self) -> dict[str, str]:
+        """Each desk with ``ok``, or what it lacks."""
+        return {name: await asyncio.to_thread(_said, lack) for name, lack in self.lacks.items()}
 
     def cache(self) -> dict[str, Any]:
         """How often each cache was asked and had it."""
@@ -73,3 +81,10 @@ def _state(reach: Callable[[], object]) -> str:
     except OpenbellError as failure:
         return f"cannot be reached: {failure}"
     return "ok"
+
+
+def _said(lack: Callable[[], str]) -> str:
+    try:
+        return lack()
+    except OpenbellError as failure:
+        return f"cannot be reached: {failure}"

@@ -15,7 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from openbell import __version__
-from openbell.app.api import problems, routes, routes_state, schemas, verdicts
+from openbell.app.api import (
+    problems,
+    routes,
+    routes_signals,
+    routes_state,
+    schemas,
+    signal_shapes,
+    signal_stream,
+    verdicts,
+)
 from openbell.app.api.assessing import Assessed, CachedGate, Question
 from openbell.app.api.batching import Batcher
 from openbell.app.api.checks import Checks
@@ -25,9 +34,10 @@ from openbell.app.api.feed import Feed, Recent
 from openbell.app.api.limiting import RateLimiter
 from openbell.app.api.market_desk import MarketDesk
 from openbell.app.api.metrics import Metrics
-from openbell.app.api.ports import Arms, Cache, Gates, Keys, Markets, NoArms
+from openbell.app.api.ports import Arms, Cache, Gates, Keys, Markets, NoArms, SignalStore
 from openbell.app.api.recorder import Recorder
 from openbell.app.api.service import Service
+from openbell.app.api.signal_desk import SignalDesk
 from openbell.app.sections import Serve
 from openbell.core.time import Sessions
 from openbell.market.state_sources import Freshness
@@ -38,12 +48,26 @@ _MODELS = (
     schemas.BatchRequest,
     schemas.ParseRequest,
     schemas.OutcomeRequest,
+    signal_shapes.ExecutedRequest,
+    signal_shapes.CancelRequest,
 )
 _ABOUT = (
     "Before a trade is placed: what it can make and lose, what its price says of its odds, what the model says, and "
     "whether the difference is worth anything after costs. **Anything but a verdict ACCEPT or REDUCE is a refusal: "
-    "an error, a timeout, no answer.** Every endpoint but /health and /ready needs a key in the header X-API-Key."
+    "an error, a timeout, no answer.** And signals: to buy, sell or hold, how sure, until when; **only an ACTIVE one is "
+    "to be acted on.** New ones are pushed over the websocket /signals/stream, verdicts over /verdicts. Every endpoint "
+    "but /health and /ready needs a key in the header X-API-Key."
 )
+
+
+@dataclass(frozen=True)
+class SignalParts:
+    """What signals are told from: as in `signal_desk.SignalDesk`."""
+
+    opened: Callable[[], SignalStore]
+    of: str
+    cache: Cache
+    keep_seconds: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +80,7 @@ class Parts:
     market_cache, prediction_cache : of bytes. redis_password : of a Redis that counts the limits.
     recent : what was logged since a moment, where other workers log too. figures : bring metrics up to date that only
         the log tells. background : runs as long as the service.
-    closing : is called at the very end. now, seconds : the clocks.
+    closing : is called at the very end. now, seconds : the clocks. signals : none where no signals are told.
     """
 
     settings: Serve
@@ -76,6 +100,7 @@ class Parts:
     figures: Sequence[Callable[[Metrics], None]] = ()
     background: Sequence[Callable[[], Any]] = ()
     closing: Sequence[Callable[[], Any]] = ()
+    signals: SignalParts | None = None
 
 
 def create(parts: Parts) -> FastAPI:
@@ -97,18 +122,21 @@ def create(parts: Parts) -> FastAPI:
     app.state.read = parts.read
     app.state.most_bytes = settings.max_body_bytes
     app.state.parts = parts
+    app.state.signals = desk = _signals(parts, metrics)
+    caches = {"market": parts.market_cache, "predictions": parts.prediction_cache}
     app.state.checks = Checks(
         metrics,
         lambda: parts.log.history(limit=1),
-        {"market": parts.market_cache, "predictions": parts.prediction_cache},
+        caches if parts.signals is None else caches | {"signals": parts.signals.cache},
         parts.seconds,
         parts.gates.current,
         parts.figures,
+        {"gate": lambda: _gate_lack(parts.gates), "signals": _no_signals if desk is None else desk.lack},
     )
     problems.handle(app)
     app.add_exception_handler(RequestValidationError, _wrong_parameters)
     app.add_middleware(Edge, timeout_seconds=settings.timeout_seconds, metrics=metrics, seconds=parts.seconds)
-    for router in (routes.router, routes_state.router, verdicts.router):
+    for router in (routes.router, routes_state.router, routes_signals.router, verdicts.router, signal_stream.router):
         app.include_router(router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -150,6 +178,23 @@ def _service(parts: Parts, metrics: Metrics) -> Service:
     )
 
 
+def _signals(parts: Parts, metrics: Metrics) -> SignalDesk | None:
+    told = parts.signals
+    if told is None:
+        return None
+    return SignalDesk(told.opened, told.of, told.cache, metrics, parts.now, parts.seconds, told.keep_seconds)
+
+
+def _gate_lack(gates: Gates) -> str:
+    """``ok``, or what the gate is without."""
+    gates.current()
+    return "ok" if gates.models() else "No model is trained; the price alone speaks, and nothing is accepted."
+
+
+def _no_signals() -> str:
+    return "This service was started without a store of signals."
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Up when the models are loaded; down when what was asked is answered and what was answered is on disk."""
@@ -165,6 +210,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await service.batcher.close()
         await service.recorder.close()
+        if app.state.signals is not None:
+            app.state.signals.close()
         for close in parts.closing:
             done = close()
             if asyncio.iscoroutine(done):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -27,6 +27,8 @@ FIRST_MESSAGE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 5.0
 _LONGEST_MESSAGE = 4_096
 A = TypeVar("A", bound=Listening)
+#: A close code, and why.
+Goodbye = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,23 @@ class Pushing(Generic[A]):
         except ValidationError:
             raise Problem(401, f'The first message must be {{"key": …}}, and may name {names}.') from None
 
-    async def _part(self, socket: WebSocket, listener: Listener, said: Any) -> None:
+    async def _part(self, socket: WebSocket, listener: Listener, said: Goodbye | None) -> None:
         if listener.behind.is_set():
             most = listener.waiting.maxsize
-            said = f"More than {most} {self.said} waited for you; those after were not sent. Come again."
-            await _say_goodbye(socket, LATER, said)
-        elif isinstance(said, str):
-            await _say_goodbye(socket, REFUSED, said)
+            why = f"More than {most} {self.said} waited for you; those after were not sent. Come again."
+            await _say_goodbye(socket, LATER, why)
+        elif said is not None:
+            await _say_goodbye(socket, *said)
 
 
-async def _first_end(socket: WebSocket, service: Service, token: str, heard: Heard) -> Any:
-    """What the first of its ends says: that it left, fell behind, or has no key any more, which is a sentence."""
-    ends = (_push(socket, heard), _left(socket), _revoked(service, token), heard.listener.behind.wait())
+async def _first_end(socket: WebSocket, service: Service, token: str, heard: Heard) -> Goodbye | None:
+    """What is to be said at the first of its ends; None where it left or fell behind."""
+    ends: tuple[Coroutine[Any, Any, Any], ...] = (
+        _push(socket, heard),
+        _left(socket),
+        _revoked(service, token),
+        heard.listener.behind.wait(),
+    )
     jobs = {asyncio.ensure_future(job) for job in ends}
     try:
         done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
@@ -117,17 +124,18 @@ async def _first_end(socket: WebSocket, service: Service, token: str, heard: Hea
         for job in jobs:
             job.cancel()
         await asyncio.wait(jobs)  # not gather: it would give a cancellation from outside another name
-    return next((job.result() for job in done if not job.cancelled() and job.exception() is None), None)
+    said = (job.result() for job in done if not job.cancelled() and job.exception() is None)
+    return next((each for each in said if isinstance(each, tuple)), None)
 
 
-async def _push(socket: WebSocket, heard: Heard) -> str:
+async def _push(socket: WebSocket, heard: Heard) -> Goodbye:
     """Send what was said before, then whatever comes; back only where what was said before cannot be read."""
     if heard.earlier is not None:
         try:
             async for told in heard.earlier:
                 await socket.send_text(told.decode())
         except OpenbellError as failure:
-            return str(failure)
+            return LATER, str(failure)
     while True:
         told = await heard.listener.waiting.get()
         await socket.send_text(told.decode())
@@ -139,14 +147,14 @@ async def _left(socket: WebSocket) -> None:
         continue
 
 
-async def _revoked(service: Service, token: str) -> str:
+async def _revoked(service: Service, token: str) -> Goodbye:
     """Come back when the key is none any more, with the sentence."""
     while True:
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
         try:
             await service.door.caller(token, "read")
         except Problem as refusal:
-            return refusal.detail
+            return REFUSED, refusal.detail
         except OpenbellError:
             continue  # whose key cannot be looked up now was let in before
 

@@ -65,6 +65,10 @@ class Metrics:
         self.batch_size = Histogram(
             "assessment_batch_size", "Questions assessed in one call.", buckets=(1, 2, 5, 10, 25, 50, 100), registry=own
         )
+        self.signals_pushed = Counter("signals_pushed_total", "Signals handed to those who listen.", registry=own)
+        self.signal_actions = Counter(
+            "signal_actions_total", "Signals said to be executed, or cancelled.", ["action", "result"], registry=own
+        )
         self.accuracy = Gauge(
             "model_accuracy",
             "Share of joined outcomes that the model said rightly, where there are enough of them.",

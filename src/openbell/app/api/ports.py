@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,9 @@ from openbell.core.assessment import Asked, Assessment
 from openbell.core.ticket import MarketState
 from openbell.store.api_keys import ApiKey
 from openbell.store.assignments import Assignment
+from openbell.store.database import Database
+from openbell.store.signal_pages import Page, Which
+from openbell.store.signal_rows import Event, Stored
 
 
 class Assessor(Protocol):
@@ -104,3 +108,36 @@ class NoArms:
     def standing(self, wanted: Assignment) -> Assignment:
         """What was wanted."""
         return wanted
+
+
+class SignalStore(Protocol):
+    """The signals of all processes: `store.signals.Signals`. Asked in threads."""
+
+    @property
+    def database(self) -> Database:
+        """Where they are."""
+        ...
+
+    def get(self, id: int) -> Stored:
+        """The signal of that id; `DataMissing` where there is none."""
+        ...
+
+    def active(self, symbol: str, at: dt.datetime) -> Sequence[Stored]:
+        """What is active of a symbol at a moment."""
+        ...
+
+    def page(self, which: Which, limit: int, cursor: str | None) -> Page:
+        """A page of `which`, newest first."""
+        ...
+
+    def execute(self, id: int, *, at: dt.datetime, by: str, word: str | None) -> Stored:
+        """Say that a signal was acted on; done again with the same word it is done once."""
+        ...
+
+    def cancel(self, id: int, *, at: dt.datetime, by: str, why: str, word: str | None) -> Stored:
+        """Say that a signal is not to be acted on."""
+        ...
+
+    def events(self, id: int) -> Sequence[Event]:
+        """What happened to a signal, oldest first."""
+        ...

@@ -52,7 +52,7 @@ async def ready(request: Request) -> Response:
 
 @router.get("/health/detailed", tags=["health"], responses={200: {"model": shapes.Detailed}, **documented(*_ASKED)})
 async def health_detailed(request: Request, caller: Reader) -> Response:
-    """How each part is: log, model, sources with their circuit breakers, cache, limits."""
+    """How each part is: log, model, sources with their circuit breakers, cache, limits; and what each desk lacks."""
     checks: Checks = request.app.state.checks
     service = service_of(request)
     found = await checks.needed()
@@ -62,6 +62,7 @@ async def health_detailed(request: Request, caller: Reader) -> Response:
         {
             "status": "ok" if well else "degraded",
             "checks": found,
+            "parts": await checks.parts(),
             "sources": sources,
             "cache": checks.cache(),
             "rate_limits": service.door.limiter.told(),

@@ -262,6 +262,7 @@ class Detailed(Shape):
 
     status: Literal["ok", "degraded"]
     checks: dict[str, str]
+    parts: dict[str, str]
     sources: dict[str, str]
     cache: dict[str, object]
     rate_limits: str

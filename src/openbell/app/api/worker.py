@@ -20,13 +20,14 @@ import structlog
 
 from openbell.app.api import logs, metrics
 from openbell.app.api.companion_files import CompanionFiles
-from openbell.app.api.create import Parts, create
+from openbell.app.api.create import Parts, SignalParts, create
 from openbell.app.api.feed import LOOK_BACK
 from openbell.app.api.figures import LogFigures
 from openbell.app.api.live_gate import LiveGate
 from openbell.app.api.tidying import Tidying
 from openbell.app.api.warming import settle, warm
 from openbell.app.clock import now, seconds
+from openbell.app.signals_store import LiveSignals
 from openbell.core.errors import BadInput, unknown
 from openbell.market.state_providers import CompanionSource, LiveSource, RedisSource, StoredSource, download_minutes
 from openbell.market.state_sources import Chain, Freshness, Source, guarded
@@ -86,8 +87,8 @@ def parts_of(home: Home) -> Parts:
     longest = min(settings.max_age_seconds, _safety_seconds(home))
     settings = settings.model_copy(update={"max_age_seconds": longest})
     sources, background, closing = _sources(home, settings, password)
-    caches = [open_cache(settings.cache, settings.cache_entries, password=password) for _ in range(2)]
-    log = home.predictions
+    caches = [open_cache(settings.cache, settings.cache_entries, password=password) for _ in range(3)]
+    log, signals = home.predictions, LiveSignals(home)
     return Parts(
         settings=settings,
         gates=gates,
@@ -115,7 +116,13 @@ def parts_of(home: Home) -> Parts:
         recent=_recent(log) if settings.workers > 1 else None,
         figures=(LogFigures(log, now),),
         background=(gates.keep_new, Tidying(log.database).keep, *background, *_companion_files(home, settings)),
-        closing=(*closing, *(each.close for each in caches), log.close),
+        closing=(*closing, *(each.close for each in caches), log.close, signals.close),
+        signals=SignalParts(
+            signals.store,
+            home.settings.store.signals,
+            caches[2],
+            home.settings.signals.signal_cache_seconds,
+        ),
     )
 
 

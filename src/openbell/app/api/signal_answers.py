@@ -1,0 +1,106 @@
+"""What is answered on signals: plain values that become JSON. Features and lineage only where one is asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openbell.core.signal import CALLS
+from openbell.store.signal_rows import Event, Outcome, Stored
+
+
+def signal_answer(stored: Stored) -> dict[str, Any]:
+    """A signal as lists and listeners get it."""
+    signal, outcome, rounded = stored.signal, stored.outcome, stored.decimals["performance"]
+    return {
+        "id": stored.id,
+        "symbol": signal.symbol,
+        "signal_type": signal.call.value,
+        "status": stored.status.value,
+        "confidence": signal.confidence,
+        "probabilities": {call.value: odds for call, odds in zip(CALLS, signal.probabilities, strict=True)},
+        "price": signal.price,
+        "target_price": signal.target_price,
+        "stop_loss": signal.stop_loss,
+        "position_size": signal.position_size,
+        "reasoning": list(signal.reasoning),
+        "model_version": signal.model_version,
+        "created_at": _text(signal.created_at),
+        "expires_at": _text(signal.expires_at),
+        "executed": stored.executed,
+        "performance": None if rounded is None else float(rounded),
+        "acted_at": _text(stored.acted_at),
+        "acted_by": stored.acted_by,
+        "why": stored.why,
+        "hit": None if outcome is None else outcome.hit,
+        "return_fraction": None if outcome is None else outcome.return_fraction,
+        "sigma": signal.sigma,
+        "horizon_seconds": signal.horizon_seconds,
+        "regime": signal.regime,
+        "missing": list(signal.missing),
+    }
+
+
+def whole_answer(stored: Stored, events: Sequence[Event]) -> dict[str, Any]:
+    """A signal with what it was made of, what it came to, and everything that happened to it."""
+    return signal_answer(stored) | {
+        "features": dict(stored.signal.features),
+        "made_of": dict(stored.signal.made_of),
+        "outcome": _outcome(stored.outcome),
+        "archived": stored.archived,
+        "events": [event_answer(each) for each in events],
+    }
+
+
+def event_answer(event: Event) -> dict[str, Any]:
+    """A step of a signal's life."""
+    return {
+        "id": event.id,
+        "at": _text(event.at),
+        "what": event.what,
+        "from_status": None if event.from_status is None else event.from_status.value,
+        "to_status": event.to_status.value,
+        "by": event.acted_by,
+        "why": event.why,
+        "other_id": event.other_id,
+        "confidence": event.confidence,
+        "other_confidence": event.other_confidence,
+    }
+
+
+def pushed_answer(event: Event, stored: Stored, after: int) -> dict[str, Any]:
+    """A step of a signal's life with the signal as it is by now: what listeners are told."""
+    return {"after": after, "event": event_answer(event), "signal": signal_answer(stored)}
+
+
+def active_answer(symbol: str, at: dt.datetime, found: Sequence[Stored]) -> dict[str, Any]:
+    """The active signals of a symbol at a moment."""
+    return {"symbol": symbol, "as_of": _text(at), "signals": [signal_answer(each) for each in found]}
+
+
+def page_answer(rows: Sequence[Stored], cursor: str | None) -> Mapping[str, Any]:
+    """A page, newest first."""
+    return {"signals": [signal_answer(each) for each in rows], "cursor": cursor}
+
+
+def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "known_at": _text(outcome.known_at),
+        "came_true": None if outcome.label is None else outcome.label.value,
+        "entry_price": outcome.entry_price,
+        "exit_price": outcome.exit_price,
+        "exit_at": _text(outcome.exit_at),
+        "exit_reason": outcome.exit_reason,
+        "return_fraction": outcome.return_fraction,
+        "max_favourable": outcome.max_favourable,
+        "max_adverse": outcome.max_adverse,
+        "seconds_to_target": outcome.seconds_to_target,
+        "hit": outcome.hit,
+    }
+
+
+def _text(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
