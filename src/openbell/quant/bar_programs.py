@@ -21,15 +21,15 @@ import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput, DeclarationError, LeakFound, OpenbellError
-from openbell.quant.bar_program_steps import COLUMN, LITERAL, WINDOWED, Reader, Step, Unreadable
+from openbell.quant.bar_program_layout import Layout
+from openbell.quant.bar_program_nodes import KINDS
+from openbell.quant.bar_program_steps import COLUMN, LITERAL, Reader, Step, Unreadable
 from openbell.quant.reach import reach, tree
 
 if TYPE_CHECKING:
     from openbell.quant.bar_kernel import Plan
 
 Array = np.ndarray[Any, np.dtype[Any]]
-#: Numbers that a step keeps beside the rings.
-_KEPT: Mapping[str, int] = {"COUNT": 2, "EXPONENTIAL": 3, "SMALLEST": 3, "LARGEST": 3}
 
 
 @dataclass(slots=True, eq=False)
@@ -77,10 +77,9 @@ class ProgramState:
                 f"The state was kept by the bar program {digest[:12]}, and this one is {program.digest[:12]}: other "
                 "features, or another version of them. Warm it up again from the stored bars."
             )
-        blank, memory = program.state(0).blank, np.array(arrays["memory"], dtype=np.float64, order="C")
-        if memory.ndim != 2 or memory.shape[1] != len(blank):
-            raise BadInput(f"The state has the shape {memory.shape}; it must be symbols by {len(blank)}.")
-        return cls(digest, blank, memory)
+        memory = np.array(arrays["memory"], dtype=np.float64, order="C")
+        program.check_memory(memory)
+        return cls(digest, program.state(0).blank, memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +103,17 @@ class BarProgram:
     def state(self, symbols: int) -> ProgramState:
         """A state in which none of `symbols` has seen a bar."""
         return ProgramState(self.digest, self._blank, np.tile(self._blank, (symbols, 1)))
+
+    def check_memory(self, memory: Array) -> None:
+        """Refuse a memory that the steps would leave: the kernel looks at places without asking."""
+        from openbell.quant.bar_kernel import PUSH
+
+        if memory.ndim != 2 or memory.shape[1] != len(self._blank):
+            raise BadInput(f"The state has the shape {memory.shape}; it must be symbols by {len(self._blank)}.")
+        rings = self._plan.steps[self._plan.steps[:, 0] == PUSH]
+        places = memory[:, rings[:, 2]]
+        if not ((places >= 0) & (places < rings[:, 3]) & (places == np.floor(places))).all():
+            raise BadInput("The state is damaged: the newest row of a window lies outside of it. Warm it up again.")
 
     def advance(self, state: ProgramState, which: Array, values: Array) -> Array:
         """The results of one more bar of each of the symbols `which`, which `state` then remembers.
@@ -204,7 +214,7 @@ def compile_program(expressions: Mapping[str, pl.Expr]) -> BarProgram:
     """
     if not expressions:
         raise BadInput("A bar program needs at least one expression.")
-    reader, results, depth = Reader({}), [], 1
+    reader, results, depth = Reader(KINDS), [], 1
     for name, expression in expressions.items():
         try:
             found = reach(expression)
@@ -225,7 +235,7 @@ def _assembled(names: tuple[str, ...], steps: Sequence[Step], results: Sequence[
     from openbell.quant.bar_kernel import Plan
 
     columns = {each.column: register for register, each in enumerate(steps) if each.operation == COLUMN}
-    layout = _Layout(steps)
+    layout = Layout(steps)
     constants = np.full(len(steps), np.nan)
     for register, each in enumerate(steps):
         if each.operation == LITERAL and each.option:
@@ -243,71 +253,3 @@ def _digest(columns: tuple[str, ...], names: tuple[str, ...], steps: Sequence[St
 
     content = [VERSION, columns, names, [list(asdict(each).values()) for each in steps], list(results)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-class _Layout:
-    """Where the memory of each step lies: the rings first, each with the place of its newest value before it."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self.steps = steps
-        self.lengths: dict[int, int] = {}
-        for each in steps:
-            if each.operation in WINDOWED:
-                for register in each.inside:
-                    rows = each.window + (each.operation in _KEPT)
-                    self.lengths[register] = max(self.lengths.get(register, 0), rows)
-        sizes = [length + 1 for length in self.lengths.values()]
-        self.rings = dict(zip(self.lengths, np.cumsum([0, *sizes]).tolist(), strict=False))
-        self.size = sum(sizes)
-        self.kept: dict[int, int] = {}
-        for register, each in enumerate(steps):
-            if each.operation in _KEPT:
-                self.kept[register] = self.size
-                self.size += _KEPT[each.operation]
-
-    def blank(self) -> Array:
-        """The memory of a symbol that has seen no bar."""
-        memory = np.full(max(self.size, 1), np.nan)
-        for at in self.rings.values():
-            memory[at] = 0.0
-        for register, at in self.kept.items():
-            operation = self.steps[register].operation
-            memory[at : at + _KEPT[operation]] = 0.0
-            if operation in ("SMALLEST", "LARGEST"):
-                memory[at] = -np.inf
-        return memory
-
-    def laid(self) -> tuple[Array, Array, Array]:
-        """Rows of the steps as the kernel reads them, their numbers, and all weights."""
-        from openbell.quant import bar_kernel
-
-        rows: list[list[int]] = []
-        numbers: list[float] = []
-        weights: list[float] = []
-        pushed: set[int] = set()
-        for register, each in enumerate(self.steps):
-            if each.operation in (COLUMN, LITERAL):
-                continue
-            if each.operation in WINDOWED:
-                for inside in dict.fromkeys(each.inside):
-                    if inside not in pushed:
-                        pushed.add(inside)
-                        rows.append([bar_kernel.PUSH, inside, self.rings[inside], self.lengths[inside], 0, 0, 0, 0])
-                        numbers.append(0.0)
-            rows.append([getattr(bar_kernel, each.operation), register, *self._fields(register, each, len(weights))])
-            numbers.append(each.number)
-            weights.extend(each.weights)
-        return np.array(rows, dtype=np.int64).reshape(-1, bar_kernel.FIELDS), np.array(numbers), np.array(weights)
-
-    def _fields(self, register: int, step: Step, weight: int) -> list[int]:
-        """What follows the operation and its register: two to six places of what it reads."""
-        if step.operation == "EXPONENTIAL":
-            return [step.inside[0], 0, 0, step.least, self.kept[register], step.option]
-        if step.operation not in WINDOWED:
-            first = step.inside[0]
-            return [*step.inside, *[first] * (3 - len(step.inside)), 0, 0, 0]
-        inside = step.inside[0]
-        fields = [self.rings[inside], self.lengths[inside], step.window, step.least]
-        if len(step.inside) == 2:
-            return [*fields, self.rings[step.inside[1]], self.lengths[step.inside[1]]]
-        return [*fields, self.kept.get(register, weight if step.weights else step.option), 0]
