@@ -29,9 +29,9 @@ class Decay:
 
     Attributes
     ----------
-    ages : per age in bars, ``effect``: the mean of the return of that bar in the direction of the call, in volatilities
-        of a bar; its interval; ``fitted``: the exponential. half_life : in base bars, with the interval of the bootstrap
-        of days; its value is 0 where the calls foretell nothing. longest : bars that were looked at.
+    ages : per age in bars, ``effect``: the mean return of that bar in the direction of the call, in volatilities of
+        a bar, with its interval; ``fitted``: the exponential. half_life : in base bars, with the interval of the
+        bootstrap of days; its value is 0 where the calls foretell nothing. longest : bars that were looked at.
     """
 
     model: str

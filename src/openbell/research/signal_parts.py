@@ -54,7 +54,7 @@ def parts(rows: pl.DataFrame, features: Sequence[str], fit_at: dt.datetime | Non
     seen = rows.filter(pl.col("as_of") <= latest).sort("as_of", "symbol")
     is_known = pl.col("label").is_not_null() & (pl.col("label_known_at") <= latest)
     known = seen.filter(is_known)
-    _check_values(known, features)
+    check_values(known, features)
     days = known["session"].unique().sort()
     count = max(2, round(calibration_share * len(days)))
     if len(days) <= count:
@@ -92,7 +92,7 @@ def _check_columns(rows: pl.DataFrame, features: Sequence[str]) -> None:
         raise BadInput(f"Rows to learn from lack {', '.join(f'`{name}`' for name in missing) or 'any feature'}.")
 
 
-def _check_values(rows: pl.DataFrame, features: Sequence[str]) -> None:
+def check_values(rows: pl.DataFrame, features: Sequence[str]) -> None:
     """Refuse what is not finite before anything is fitted, naming the columns; a missing value is null, not NaN."""
     odd = rows.select((~pl.col(name).is_finite()).sum().alias(name) for name in features).row(0, named=True)
     bad = {name: count for name, count in odd.items() if count}
@@ -100,8 +100,8 @@ def _check_values(rows: pl.DataFrame, features: Sequence[str]) -> None:
         told = ", ".join(f"`{name}` ({count:,} rows)" for name, count in list(bad.items())[:10])
         more = f" and {len(bad) - 10} more columns" if len(bad) > 10 else ""
         raise BadInput(
-            f"Infinite values or NaN stand in {told}{more}. Nothing is fitted on them: a feature that cannot be computed "
-            "is null."
+            f"Infinite values or NaN stand in {told}{more}. Nothing is fitted on them: a feature that cannot be "
+            "computed is null."
         )
     strange = rows.filter(~pl.col("label").is_in([-1, 0, 1])).height
     if strange:
@@ -117,7 +117,7 @@ def label_weights(rows: pl.DataFrame) -> np.ndarray:
 
 
 def labels_alone(rows: pl.DataFrame) -> float:
-    """How many labels of `rows` there would be if none lasted over another of its symbol: the sum of their uniqueness."""
+    """How many labels of `rows` there would be if none lasted over another of its symbol: the sum of uniqueness."""
     return float(average_uniqueness(*_lives(rows)).sum()) if rows.height else 0.0
 
 

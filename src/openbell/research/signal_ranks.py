@@ -1,4 +1,4 @@
-"""Features as ranks among the training rows: the form that every model of the house expects, learned from those alone."""
+"""Features as ranks among the training rows: the form that every model of the house expects."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Ranks:
         out = np.empty(matrix.shape, dtype=np.float32)
         for at, (knots, places) in enumerate(zip(self.knots, self.places, strict=True)):
             out[:, at] = np.interp(matrix[:, at], knots, places)
+        out[np.isnan(matrix)] = np.nan  # a single knot would stand for them
         return out
 
     def arrays(self) -> dict[str, np.ndarray]:

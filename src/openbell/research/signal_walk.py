@@ -149,7 +149,7 @@ def _check_rule(rows: pl.DataFrame, features: Sequence[str]) -> None:
     if found.is_rule:
         raise BadInput(
             f"The label is a rule, not an outcome: a small tree foretells {found.accuracy:.1%} of {found.n} labels "
-            f"from the features (the commonest class is {found.base_rate:.1%}). Look for the feature that holds the label."
+            f"from the features (the commonest class is {found.base_rate:.1%}). Look for the feature that holds it."
         )
 
 
