@@ -93,8 +93,8 @@ def _localised(read: pl.Series, zone: str, path: str) -> pl.Series:
     sure = read.dt.replace_time_zone(zone, ambiguous="null")
     if sure.null_count():
         raise BadInput(
-            f"{sure.null_count():,} times of {path}, the first {read.filter(sure.is_null())[0]}, exist twice in {zone}, "
-            "whose clocks were put back over them. Write the times with their offset, or in UTC with `--timezone UTC`."
+            f"{sure.null_count():,} times of {path}, the first {read.filter(sure.is_null())[0]}, exist twice in "
+            f"{zone}: clocks were put back over them. Write them with their offset, or in UTC with `--timezone UTC`."
         )
     return sure.dt.convert_time_zone("UTC").cast(MOMENT)
 
@@ -117,9 +117,10 @@ def frequency(rows: pl.DataFrame, stated: str | None, *, path: str) -> str:
     seconds, rows_of_it = steps["seconds"].value_counts().sort("count", "seconds", descending=[True, False]).row(0)
     measured = next((name for name, minutes in FREQUENCIES.items() if minutes * 60 == seconds), None)
     if measured is None:
+        cure = _DAYLESS if seconds >= 86_400 else "Bring them into one of these first."
         raise BadInput(
             f"The bars of {path} come every {seconds:,} seconds ({rows_of_it:,} of {steps.height:,} steps), which is "
-            f"none of {', '.join(FREQUENCIES)}. {_DAYLESS if seconds >= 86_400 else 'Bring them into one of these first.'}"
+            f"none of {', '.join(FREQUENCIES)}. {cure}"
         )
     if stated is not None and measured != stated:
         raise BadInput(

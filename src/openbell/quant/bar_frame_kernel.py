@@ -1,4 +1,4 @@
-"""Longer bars out of base bars, and jumps of the price, bar by bar, compiled. Imported only where bars are read.
+"""Longer bars out of base bars, and what is wrong beside earlier bars, compiled. Imported only where bars are read.
 
 All that is compiled stands in this one file: numba keeps what it has compiled, and notices a change in this file only.
 """
@@ -68,7 +68,8 @@ def built(
 
     A longer bar is complete with the base bar that ends where it ends, or, where that one is missing, with the next
     one of the symbol. `bars` (n, 19) get their ``session_*`` places; `rows`, `row_ends`, `values` get, per frame and
-    completed bar, the base row that completed it, its end and its columns. `counts` are how many. `minutes` of 0 is the session.
+    completed bar, the base row that completed it, its end and its columns; `counts` how many
+    there are. `minutes` of 0 is the session.
     """
     for i in range(len(which)):
         symbol = which[i]
@@ -113,44 +114,80 @@ def _complete(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def jumps(
+def _move(
+    symbol: int, bar: np.ndarray, factor: float, proof: int, level: np.ndarray, away: np.ndarray, since: np.ndarray
+) -> int:
+    """0 where the bar is at the level of its symbol, 1 where it jumped away, 2 where its new level has held.
+
+    `bar` are its prices; the level moves with every bar that is not a jump.
+    """
+    close = bar[CLOSE]
+    top, bottom = max(bar[HIGH], bar[OPEN], close), min(bar[LOW], bar[OPEN], close)
+    # Comparisons with a null are false: without a high and a low the close alone is looked at.
+    top, bottom = (close if np.isnan(top) else top), (close if np.isnan(bottom) else bottom)
+    own = level[symbol]
+    far = top >= factor * bottom if np.isnan(own) else (top >= factor * own or bottom * factor <= own)
+    if far:
+        near = since[symbol] > 0 and top < factor * away[symbol] and bottom * factor > away[symbol]
+        since[symbol] = since[symbol] + 1 if near else 1
+        away[symbol] = close
+        if since[symbol] < proof:
+            return 1
+    level[symbol] = close
+    since[symbol] = 0
+    return 2 if far else 0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def moves(
     which: np.ndarray,
     bars: np.ndarray,
-    faulty: np.ndarray,
     factor: float,
     proof: int,
     level: np.ndarray,
     away: np.ndarray,
     since: np.ndarray,
-    jumped: np.ndarray,
-    held: np.ndarray,
+    found: np.ndarray,
 ) -> None:
-    """Mark bars whose high or low is `factor` times away from the level of their symbol, in order of time.
+    """What `_move` says of each bar, in order of time for each symbol."""
+    for i in range(len(which)):
+        found[i] = _move(which[i], bars[i], factor, proof, level, away, since)
 
-    A level that held for `proof` bars on end is the symbol's own from then on: `held` marks the bar it began with.
+
+@numba.njit(cache=True, error_model="numpy")
+def admitted(
+    which: np.ndarray,
+    at: np.ndarray,
+    bars: np.ndarray,
+    codes: np.ndarray,
+    said: np.ndarray,
+    factor: float,
+    proof: int,
+    level: np.ndarray,
+    away: np.ndarray,
+    since: np.ndarray,
+    last_at: np.ndarray,
+    last_bars: np.ndarray,
+    before: np.ndarray,
+) -> None:
+    """Write the code of each bar that comes late, twice, out of order or jumps; those with a code already have one.
+
+    `said` are the codes of late, out of order, twice, contradictory, jump. `before` is `last_at` as the call began.
     """
     for i in range(len(which)):
-        if faulty[i]:
-            continue
         symbol = which[i]
-        close = bars[i, CLOSE]
-        top = max(bars[i, HIGH], bars[i, OPEN], close)
-        bottom = min(bars[i, LOW], bars[i, OPEN], close)
-        # Comparisons with a null are false: without a high and a low the close alone is looked at.
-        top = close if np.isnan(top) else top
-        bottom = close if np.isnan(bottom) else bottom
-        own = level[symbol]
-        far = top >= factor * bottom if np.isnan(own) else (top >= factor * own or bottom * factor <= own)
-        if not far:
-            level[symbol] = close
-            since[symbol] = 0
+        if codes[i] != 0:
             continue
-        near = since[symbol] > 0 and top < factor * away[symbol] and bottom * factor > away[symbol]
-        since[symbol] = since[symbol] + 1 if near else 1
-        away[symbol] = close
-        if since[symbol] >= proof:
-            level[symbol] = close
-            since[symbol] = 0
-            held[i] = True
+        if at[i] < last_at[symbol]:
+            codes[i] = said[0] if at[i] <= before[symbol] else said[1]
+        elif at[i] == last_at[symbol]:
+            same = True
+            for place in range(bars.shape[1]):
+                a, b = bars[i, place], last_bars[symbol, place]
+                same = same and (a == b or (np.isnan(a) and np.isnan(b)))
+            codes[i] = said[2] if same else said[3]
+        elif _move(symbol, bars[i], factor, proof, level, away, since) == 1:
+            codes[i] = said[4]
         else:
-            jumped[i] = True
+            last_at[symbol] = at[i]
+            last_bars[symbol] = bars[i]

@@ -33,6 +33,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "session_value_usd": ("high", "low", "close", "volume"),
     "session_minutes": (),
 }
+_RECEIVED = [BAR_COLUMNS.index(name) for name in FIELDS]
 _STATE = ("session", "running", "ends", "growing")
 
 
@@ -79,14 +80,24 @@ def bar_matrix(bars: pl.DataFrame, fields: Collection[str] = TRADED) -> np.ndarr
     ``raw_*`` are those of `bars`, or the prices themselves where they hold none. ``fill_price`` is the open, and the
     close where no open is among `fields`, the received columns that are read.
     """
-    matrix = np.full((bars.height, len(BAR_COLUMNS)), np.nan)
+    places, sources = [], []
     for place, name in enumerate(BAR_COLUMNS[:13]):
         source = ("open" if "open" in fields else "close") if name == "fill_price" else name
         if source.startswith("raw_") and source not in bars.columns:
             source = source.removeprefix("raw_")
         if set(NEEDS[name]) <= set(fields) and source in bars.columns:
-            matrix[:, place] = bars[source].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            places.append(place)
+            sources.append(source)
+    read = list(dict.fromkeys(sources))
+    numbers = bars.select(pl.col(read).cast(pl.Float64)).to_numpy().reshape(bars.height, len(read))
+    matrix = np.full((bars.height, len(BAR_COLUMNS)), np.nan)
+    matrix[:, places] = numbers[:, [read.index(source) for source in sources]]
     return matrix
+
+
+def received(matrix: np.ndarray) -> np.ndarray:
+    """The columns `FIELDS` of what `bar_matrix` gives, shape (n, 7)."""
+    return np.ascontiguousarray(matrix[:, _RECEIVED])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +232,7 @@ def _frame(
     return keys.hstack(values.fill_nan(None))
 
 
-def moments(us: np.ndarray) -> pl.Series:
+def moments(us: np.ndarray | pl.Series) -> pl.Series:
     """Microseconds since 1970 as moments."""
     return pl.Series(us, dtype=pl.Int64).cast(MOMENT)
 
@@ -233,5 +244,5 @@ def dates(days: np.ndarray) -> pl.Series:
 
 __all__ = [
     "FIELDS", "NEEDS", "TRADED", "Completed", "FrameBuilder", "SessionTimes", "bar_matrix", "dates", "fields_of",
-    "frames_of", "moments", "on_grid",
+    "frames_of", "moments", "on_grid", "received",
 ]  # fmt: skip

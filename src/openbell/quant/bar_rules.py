@@ -61,55 +61,105 @@ def bar_faults(bars: np.ndarray, required: Collection[str]) -> np.ndarray:
     return faults
 
 
-class PriceLevels:
-    """The level of each symbol's price, against which a jump is measured; a level that holds becomes the symbol's."""
+#: What may be wrong with a bar that has just come, beside `FAULTS`, with the codes behind theirs.
+ARRIVALS: Mapping[str, str] = {
+    "naive_time": "Its time has no time zone, or is missing: nobody can know when it was.",
+    "no_symbol": "It names no symbol.",
+    "too_many_symbols": "Its symbol is new, and the state already holds as many as it may.",
+    "outside_session": "It ends outside the hours of a session; such bars are not used.",
+    "off_grid": "It does not end where a bar of this frequency ends: another clock or another frequency.",
+    "late": "It is older than the last bar of its symbol when it came: the moment was over, or it came again.",
+    "out_of_order": "It stands behind a later bar of its symbol in the same call.",
+    "twice": "It came a second time with the same numbers.",
+    "contradictory": "It came a second time with other numbers; the first ones stand.",
+}
+ARRIVAL_CODES: Mapping[str, int] = {name: len(FAULTS) + place for place, name in enumerate(ARRIVALS)}
+#: Every code with its name, in their order.
+REASONS: tuple[str, ...] = (*FAULTS, *ARRIVALS)
+_SAID = ("late", "out_of_order", "twice", "contradictory")
+
+
+def moved(which: np.ndarray, bars: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which bars jump away from the level of their symbol, and which have made a new one hold.
+
+    Parameters
+    ----------
+    which : symbol of each bar, int64 (n,); in order of time for each. bars : float64 (n, 7), columns as in `FIELDS`,
+    none of them faulty. levels : last close of each symbol before them, float64 (m,), NaN where there is none.
+
+    Returns
+    -------
+    Two bool (n,): bars that jumped, and bars whose level had held for `PROOF_BARS` bars.
+    """
+    from openbell.quant.bar_frame_kernel import moves
+
+    found, away, since = np.zeros(len(which), dtype=np.int8), np.full_like(levels, np.nan), np.zeros(len(levels), int)
+    moves(which, bars, JUMP_FACTOR, PROOF_BARS, levels.copy(), away, since, found)
+    return found == 1, found == 2
+
+
+class Admission:
+    """Which of the bars that come may go on, beside what came before them; a refused one leaves no trace.
+
+    Parameters
+    ----------
+    symbols : how many there is room for; see `grow`.
+    """
 
     def __init__(self, symbols: int = 0) -> None:
-        self._level, self._away = np.full(symbols, np.nan), np.full(symbols, np.nan)
-        self._since = np.zeros(symbols, dtype=np.int64)
+        self._state = _empty(symbols)
 
     @property
     def symbols(self) -> int:
         """How many symbols there is room for."""
-        return len(self._level)
+        return len(self._state["last_at"])
+
+    @property
+    def last_at_us(self) -> np.ndarray:
+        """End of the last bar of each symbol, microseconds, int64 (m,); the least number before the first."""
+        return self._state["last_at"]
 
     def grow(self, symbols: int) -> None:
         """Make room for `symbols` in all."""
-        more = symbols - self.symbols
-        self._level = np.concatenate([self._level, np.full(more, np.nan)])
-        self._away = np.concatenate([self._away, np.full(more, np.nan)])
-        self._since = np.concatenate([self._since, np.zeros(more, dtype=np.int64)])
+        more = _empty(symbols - self.symbols)
+        self._state = {name: np.concatenate([array, more[name]]) for name, array in self._state.items()}
 
-    def start(self, which: np.ndarray, closes: np.ndarray) -> None:
-        """Begin `which` symbols, int64 (k,), at the level of `closes`, float64 (k,)."""
-        self._level[which] = closes
-
-    def judge(self, which: np.ndarray, bars: np.ndarray, faults: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which bars jump away from their symbol's level, and which begin a new one; in order of time per symbol.
+    def judge(self, which: np.ndarray, at_us: np.ndarray, bars: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """The code of each bar in the order they came, 0 where it may go on.
 
         Parameters
         ----------
-        which : symbol of each bar, int64 (n,). bars : float64 (n, 7), columns as in `FIELDS`.
-        faults : uint8 (n,); a bar with a fault is neither judged nor a measure of later ones.
-
-        Returns
-        -------
-        Two bool (n,): those that jumped, and those whose level had held for `PROOF_BARS` bars.
+        which : symbol of each, int64 (n,). at_us : ends, int64 (n,). bars : float64 (n, 7), columns as in `FIELDS`.
+        codes : uint8 (n,), what is wrong with a bar by itself; only bars of code 0 are looked at.
         """
-        from openbell.quant.bar_frame_kernel import jumps
+        from openbell.quant.bar_frame_kernel import admitted
 
-        jumped, held = np.zeros(len(which), dtype=np.bool_), np.zeros(len(which), dtype=np.bool_)
-        state = (self._level, self._away, self._since)
-        jumps(which, bars, faults > 0, JUMP_FACTOR, PROOF_BARS, *state, jumped, held)
-        return jumped, held
+        codes, state = codes.copy(), self._state
+        said = np.array([*(ARRIVAL_CODES[name] for name in _SAID), CODES["jump"]], dtype=np.uint8)
+        kept = (state[name] for name in ("level", "away", "since", "last_at", "last_bars"))
+        admitted(which, at_us, bars, codes, said, JUMP_FACTOR, PROOF_BARS, *kept, state["last_at"].copy())
+        return codes
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The state by name, for a snapshot."""
-        return {"level": self._level, "away": self._away, "since": self._since}
+        return dict(self._state)
 
     def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take the state of a snapshot."""
-        self._level, self._away, self._since = (np.ascontiguousarray(arrays[name]) for name in self.to_arrays())
+        self._state = {name: np.ascontiguousarray(arrays[name]) for name in self._state}
 
 
-__all__ = ["CODES", "FAULTS", "JUMP_FACTOR", "PROOF_BARS", "PriceLevels", "bar_faults"]
+def _empty(symbols: int) -> dict[str, np.ndarray]:
+    return {
+        "level": np.full(symbols, np.nan),
+        "away": np.full(symbols, np.nan),
+        "since": np.zeros(symbols, dtype=np.int64),
+        "last_at": np.full(symbols, np.iinfo(np.int64).min),
+        "last_bars": np.full((symbols, len(FIELDS)), np.nan),
+    }
+
+
+__all__ = [
+    "ARRIVALS", "ARRIVAL_CODES", "CODES", "FAULTS", "JUMP_FACTOR", "PROOF_BARS", "REASONS", "Admission", "bar_faults",
+    "moved",
+]  # fmt: skip

@@ -13,8 +13,8 @@ from openbell.core.time import Sessions
 from openbell.market.quality import rules
 from openbell.market.quality.judging import Judgement
 from openbell.market.quality.rules import FINDINGS, Rule, found, number
-from openbell.quant.bar_frames import FIELDS, bar_matrix, on_grid
-from openbell.quant.bar_rules import CODES, FAULTS, PROOF_BARS, PriceLevels, bar_faults
+from openbell.quant.bar_frames import FIELDS, on_grid
+from openbell.quant.bar_rules import CODES, FAULTS, PROOF_BARS, bar_faults, moved
 
 OFF_GRID = Rule("off_grid", "The bar does not end where a bar of its frequency can end.")
 DUPLICATE = Rule("duplicate", "The same symbol and moment came more than once; an exact repeat is kept once.")
@@ -119,11 +119,12 @@ def _level_findings(rows: pl.DataFrame, levels: pl.DataFrame | None) -> pl.DataF
     if rows.is_empty():
         return pl.DataFrame(schema=FINDINGS)
     which = rows["symbol"].rle_id().to_numpy().astype(np.int64)
-    judge = PriceLevels(int(which[-1]) + 1)
+    begun = np.full(int(which[-1]) + 1, np.nan)
     if levels is not None:
-        begun = rows.select("symbol").unique(maintain_order=True).join(levels, on="symbol", how="left")
-        judge.start(np.arange(begun.height), begun["close"].fill_null(np.nan).to_numpy())
-    jumped, held = judge.judge(which, bar_matrix(rows, FIELDS)[:, [0, 1, 2, 3, 4, 11, 12]], np.zeros(len(which)))
+        symbols = rows.select("symbol").unique(maintain_order=True)
+        beside = symbols.join(levels, on="symbol", how="left", maintain_order="left")
+        begun = beside["close"].fill_null(np.nan).to_numpy(writable=True)
+    jumped, held = moved(which, _received(rows), begun)
     told = pl.format("{}: low {}, high {}, close {}", "clock", number("low"), number("high"), number("close"))
     return pl.concat(
         [
