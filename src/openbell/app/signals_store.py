@@ -1,14 +1,25 @@
-"""The store of signals of a home, opened once for all threads, and again after it could not be."""
+"""The store of signals of a home in a service: opened once for all threads, and tidied beside the answers."""
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import structlog
+
+from openbell.core.errors import OpenbellError
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
     from openbell.store.signals import Signals
+
+#: How often it is looked for signals whose time is over, and how often the archive is filled.
+LOOK_SECONDS, ARCHIVE_SECONDS = 1.0, 3_600.0
+_log = structlog.get_logger()
 
 
 @dataclass(eq=False)
@@ -29,3 +40,37 @@ class LiveSignals:
         """Give its connections back, where it was opened."""
         if "signals" in vars(self.home):
             self.home.signals.close()
+
+
+@dataclass(eq=False)
+class SignalUpkeep:
+    """Ends what is past its time and archives what ended `archive_days` ago. `now` and `seconds` are the clocks."""
+
+    store: Callable[[], Signals]
+    now: Callable[[], dt.datetime]
+    seconds: Callable[[], float]
+    archive_days: float
+    look_seconds: float = LOOK_SECONDS
+    _archived: float | None = field(default=None, init=False)
+
+    async def keep(self) -> None:
+        """Do it until cancelled; a failure is told, and it is tried again."""
+        while True:
+            await asyncio.sleep(self.look_seconds)
+            try:
+                await asyncio.to_thread(self.look)
+            except OpenbellError as failure:
+                _log.error("signals not tidied", why=str(failure))
+            except Exception as failure:
+                _log.error("signals not tidied", exc_info=failure)
+
+    def look(self) -> None:
+        """Do it once; no lock is taken where nothing is over."""
+        from openbell.store.signal_tail import any_over
+
+        store, at = self.store(), self.now()
+        if any_over(store.database, at):
+            store.expire(at)
+        if self._archived is None or self.seconds() - self._archived >= ARCHIVE_SECONDS:
+            store.archive(at - dt.timedelta(days=self.archive_days))
+            self._archived = self.seconds()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from openbell.core.errors import IntegrityBroken
 from openbell.store.database import Database
+from openbell.store.signal_acts import ACTIVE
 from openbell.store.signal_rows import Event, Stored, event, stored
 from openbell.store.signal_schema import signal_events, signals_archive, trading_signals
 from openbell.store.upserts import chosen
@@ -33,6 +35,13 @@ def events_after(database: Database, id: int, limit: int) -> list[tuple[Event, S
             for row in chosen(connection, sa.select(table), table.c.id, wanted)
         }
     return [(each, _of(each, signals.get(each.signal_id))) for each in found]
+
+
+def any_over(database: Database, at: dt.datetime) -> bool:
+    """Whether the time of any active signal is over at that moment."""
+    over = sa.select(trading_signals.c.id).where(ACTIVE, trading_signals.c.expires_at <= at).limit(1)
+    with database.reading() as connection:
+        return connection.execute(over).first() is not None
 
 
 def known_symbols(database: Database) -> Sequence[str]:

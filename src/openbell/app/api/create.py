@@ -54,9 +54,9 @@ _MODELS = (
 _ABOUT = (
     "Before a trade is placed: what it can make and lose, what its price says of its odds, what the model says, and "
     "whether the difference is worth anything after costs. **Anything but a verdict ACCEPT or REDUCE is a refusal: "
-    "an error, a timeout, no answer.** And signals: to buy, sell or hold, how sure, until when; **only an ACTIVE one is "
-    "to be acted on.** New ones are pushed over the websocket /signals/stream, verdicts over /verdicts. Every endpoint "
-    "but /health and /ready needs a key in the header X-API-Key."
+    "an error, a timeout, no answer.** And signals: to buy, sell or hold, how sure, until when; **only an ACTIVE one "
+    "is to be acted on.** New ones are pushed over the websocket /signals/stream, verdicts over /verdicts. Every "
+    "endpoint but /health and /ready needs a key in the header X-API-Key."
 )
 
 

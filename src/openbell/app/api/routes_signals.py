@@ -67,8 +67,9 @@ async def signals(
 ) -> Response:
     """What was said, newest first; `first` and `last` bound the moment it was made."""
     which = _which(symbol, type, status, model_version, first, last, min_confidence, archived)
-    page = await desk_of(request).asked(lambda store: store.page(which, limit, cursor))
-    return json_response(page_answer(page.rows, page.cursor))
+    desk = desk_of(request)
+    page = await desk.asked(lambda store: store.page(which, limit, cursor))
+    return json_response(page_answer(page.rows, page.cursor, desk.now()))
 
 
 @router.get("/active/{symbol}", responses=_answers(shapes.ActiveSignals, *_ASKED, 404))
@@ -84,8 +85,9 @@ async def active(request: Request, symbol: Symbol, caller: Reader) -> Response:
 @router.get("/{id}", responses=_answers(shapes.SignalWhole, *_ASKED, 404))
 async def one(request: Request, id: Id, caller: Reader) -> Response:
     """A signal with its features, what it was made of, and everything that happened to it."""
-    stored, events = await desk_of(request).asked(lambda store: (store.get(id), store.events(id)))
-    return json_response(whole_answer(stored, events))
+    desk = desk_of(request)
+    stored, events = await desk.asked(lambda store: (store.get(id), store.events(id)))
+    return json_response(whole_answer(stored, events, desk.now()))
 
 
 @router.post("/{id}/executed", responses=_answers(shapes.SignalRow, *_SENT), openapi_extra=asks(shapes.ExecutedRequest))
@@ -96,8 +98,9 @@ async def executed(request: Request, id: Id, caller: Actor) -> Response:
     """
     told = await body_of(request, shapes.ExecutedRequest)
     by = _who(told.by, caller)
-    became = await desk_of(request).acted("executed", lambda store, at: store.execute(id, at=at, by=by, word=told.word))
-    return json_response(signal_answer(became))
+    desk = desk_of(request)
+    became = await desk.acted("executed", lambda store, at: store.execute(id, at=at, by=by, word=told.word))
+    return json_response(signal_answer(became, desk.now()))
 
 
 @router.post("/{id}/cancel", responses=_answers(shapes.SignalRow, *_SENT), openapi_extra=asks(shapes.CancelRequest))
@@ -106,10 +109,9 @@ async def cancel(request: Request, id: Id, caller: Actor) -> Response:
     told = await body_of(request, shapes.CancelRequest)
     by = _who(told.by, caller)
     word = told.word or "cancel"  # to cancel twice is to cancel
-    became = await desk_of(request).acted(
-        "cancel", lambda store, at: store.cancel(id, at=at, by=by, why=told.why, word=word)
-    )
-    return json_response(signal_answer(became))
+    desk = desk_of(request)
+    became = await desk.acted("cancel", lambda store, at: store.cancel(id, at=at, by=by, why=told.why, word=word))
+    return json_response(signal_answer(became, desk.now()))
 
 
 def _who(by: str | None, caller: ApiKey) -> str:

@@ -6,18 +6,24 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openbell.core.signal import CALLS
+from openbell.core.signal import CALLS, Status
 from openbell.store.signal_rows import Event, Outcome, Stored
 
 
-def signal_answer(stored: Stored) -> dict[str, Any]:
-    """A signal as lists and listeners get it."""
+def status_at(stored: Stored, at: dt.datetime) -> Status:
+    """Its status; one whose time is over at that moment is EXPIRED, also where the store was not yet told."""
+    over = stored.status is Status.ACTIVE and at >= stored.signal.expires_at
+    return Status.EXPIRED if over else stored.status
+
+
+def signal_answer(stored: Stored, at: dt.datetime) -> dict[str, Any]:
+    """A signal at a moment, as lists and listeners get it."""
     signal, outcome, rounded = stored.signal, stored.outcome, stored.decimals["performance"]
     return {
         "id": stored.id,
         "symbol": signal.symbol,
         "signal_type": signal.call.value,
-        "status": stored.status.value,
+        "status": status_at(stored, at).value,
         "confidence": signal.confidence,
         "probabilities": {call.value: odds for call, odds in zip(CALLS, signal.probabilities, strict=True)},
         "price": signal.price,
@@ -42,9 +48,9 @@ def signal_answer(stored: Stored) -> dict[str, Any]:
     }
 
 
-def whole_answer(stored: Stored, events: Sequence[Event]) -> dict[str, Any]:
+def whole_answer(stored: Stored, events: Sequence[Event], at: dt.datetime) -> dict[str, Any]:
     """A signal with what it was made of, what it came to, and everything that happened to it."""
-    return signal_answer(stored) | {
+    return signal_answer(stored, at) | {
         "features": dict(stored.signal.features),
         "made_of": dict(stored.signal.made_of),
         "outcome": _outcome(stored.outcome),
@@ -69,19 +75,19 @@ def event_answer(event: Event) -> dict[str, Any]:
     }
 
 
-def pushed_answer(event: Event, stored: Stored, after: int) -> dict[str, Any]:
+def pushed_answer(event: Event, stored: Stored, after: int, at: dt.datetime) -> dict[str, Any]:
     """A step of a signal's life with the signal as it is by now: what listeners are told."""
-    return {"after": after, "event": event_answer(event), "signal": signal_answer(stored)}
+    return {"after": after, "event": event_answer(event), "signal": signal_answer(stored, at)}
 
 
 def active_answer(symbol: str, at: dt.datetime, found: Sequence[Stored]) -> dict[str, Any]:
     """The active signals of a symbol at a moment."""
-    return {"symbol": symbol, "as_of": _text(at), "signals": [signal_answer(each) for each in found]}
+    return {"symbol": symbol, "as_of": _text(at), "signals": [signal_answer(each, at) for each in found]}
 
 
-def page_answer(rows: Sequence[Stored], cursor: str | None) -> Mapping[str, Any]:
+def page_answer(rows: Sequence[Stored], cursor: str | None, at: dt.datetime) -> Mapping[str, Any]:
     """A page, newest first."""
-    return {"signals": [signal_answer(each) for each in rows], "cursor": cursor}
+    return {"signals": [signal_answer(each, at) for each in rows], "cursor": cursor}
 
 
 def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:

@@ -49,6 +49,7 @@ class SignalDesk:
             lambda id, most: events_after(self.opened().database, id, most),
             lambda: newest_event(self.opened().database),
             self.metrics,
+            self.now,
             self.seconds,
         )
         for name, part in (("active", active), ("feed", feed), ("_aside", ThreadPoolExecutor(1, "signal-analytics"))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -70,13 +71,14 @@ class SignalFeed:
     """Hands each event of each signal to every listener, in the order in which they can be seen.
 
     `after` gives the events with ids above one, lowest first, at most so many; `newest` is the highest id, 0 where
-    there is none. Both are asked in threads, every `poll_seconds` while somebody listens. `seconds` is a clock that
-    only goes forward.
+    there is none. Both are asked in threads, every `poll_seconds` while somebody listens. `now` is the clock, `seconds`
+    one that only goes forward.
     """
 
     after: Callable[[int, int], Sequence[Told]]
     newest: Callable[[], int]
     metrics: Metrics
+    now: Callable[[], dt.datetime]
     seconds: Callable[[], float]
     poll_seconds: float = 0.25
     listeners: set[Listener] = field(default_factory=set, init=False)
@@ -152,4 +154,4 @@ class SignalFeed:
         self.metrics.signals_pushed.inc(len(new) * len(self.listeners))
 
     def _message(self, event: Event, stored: Stored) -> bytes:
-        return orjson.dumps(pushed_answer(event, stored, min(event.id, self._place.settled)))
+        return orjson.dumps(pushed_answer(event, stored, min(event.id, self._place.settled), self.now()))

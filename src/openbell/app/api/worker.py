@@ -27,7 +27,7 @@ from openbell.app.api.live_gate import LiveGate
 from openbell.app.api.tidying import Tidying
 from openbell.app.api.warming import settle, warm
 from openbell.app.clock import now, seconds
-from openbell.app.signals_store import LiveSignals
+from openbell.app.signals_store import LiveSignals, SignalUpkeep
 from openbell.core.errors import BadInput, unknown
 from openbell.market.state_providers import CompanionSource, LiveSource, RedisSource, StoredSource, download_minutes
 from openbell.market.state_sources import Chain, Freshness, Source, guarded
@@ -115,7 +115,13 @@ def parts_of(home: Home) -> Parts:
         redis_password=password,
         recent=_recent(log) if settings.workers > 1 else None,
         figures=(LogFigures(log, now),),
-        background=(gates.keep_new, Tidying(log.database).keep, *background, *_companion_files(home, settings)),
+        background=(
+            gates.keep_new,
+            Tidying(log.database).keep,
+            SignalUpkeep(signals.store, now, seconds, home.settings.signals.archive_days).keep,
+            *background,
+            *_companion_files(home, settings),
+        ),
         closing=(*closing, *(each.close for each in caches), log.close, signals.close),
         signals=SignalParts(
             signals.store,

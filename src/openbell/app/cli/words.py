@@ -92,4 +92,4 @@ def print_table(frame: pl.DataFrame, title: str = "", *, digits: int = 4) -> Non
         table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
         table.add_row(*("" if v is None else f"{v:,.{digits}f}" if isinstance(v, float) else str(v) for v in row))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # what stands in a cell is text, whatever it looks like

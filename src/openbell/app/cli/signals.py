@@ -1,0 +1,250 @@
+"""`openbell signals`: what was said, what became of it, and what it was worth."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openbell.app.cli.words import (
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SettingsOption,
+    names_of,
+    open_home,
+    print_json,
+    print_table,
+)
+from openbell.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from openbell.store.signal_pages import Which
+    from openbell.store.signals import Signals, Stored
+
+IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="The number that `openbell signals list` shows.")]
+SymbolOption = Annotated[str | None, typer.Option("--symbol", metavar="A,B", help="Of these symbols only.")]
+TypeOption = Annotated[str | None, typer.Option("--type", metavar="CALL", help="BUY, SELL or HOLD; or several, A,B.")]
+StatusOption = Annotated[
+    str | None,
+    typer.Option("--status", metavar="STATUS", help="ACTIVE, EXECUTED, EXPIRED, SUPERSEDED or CANCELLED; or several."),
+]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="VERSION", help="Of one version of a model.")]
+FirstOption = Annotated[
+    str | None,
+    typer.Option("--first", metavar="WHEN", help="Made then or later: 2025-05-22 (UTC), or a moment with its zone."),
+]
+LastOption = Annotated[
+    str | None, typer.Option("--last", metavar="WHEN", help="Made then or before; a date stands for its whole day.")
+]
+ConfidenceOption = Annotated[
+    float | None, typer.Option("--min-confidence", min=0.0, max=1.0, help="Of this confidence or more.")
+]
+ArchivedOption = Annotated[bool, typer.Option("--archived", help="Those in the archive, too.")]
+_DAY = dt.timedelta(days=1) - dt.timedelta(microseconds=1)
+
+
+def moment(text: str | None, *, end: bool = False) -> dt.datetime | None:
+    """`text` as a moment; a date is the first moment of its day in UTC, or its last where it is an `end`."""
+    from openbell.core.time import utc
+
+    if text is None:
+        return None
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            f"`{text}` is neither a date nor a moment. Write it like 2025-05-22 or 2025-05-22T14:30:00+00:00."
+        ) from None
+    if len(text) <= len("2025-05-22"):
+        day = found.replace(tzinfo=dt.UTC)
+        return day + _DAY if end else day
+    return utc(found)
+
+
+def _which(
+    symbol: str | None, call: str | None, status: str | None, model: str | None, first: str | None, last: str | None,
+    min_confidence: float | None, archived: bool,
+) -> Which:  # fmt: skip
+    from openbell.core.errors import unknown
+    from openbell.core.signal import Call, Status
+    from openbell.store.signal_pages import Which
+
+    def words(text: str | None, what: str, kind: type[Call] | type[Status]) -> tuple[Any, ...]:
+        found = tuple(each.upper() for each in names_of(text) or ())
+        for each in found:
+            if each not in list(kind):
+                raise unknown(what, each, [word.value for word in kind])
+        return tuple(kind(each) for each in found)
+
+    return Which(
+        symbols=tuple(each.upper() for each in names_of(symbol) or ()),
+        calls=words(call, "call of a signal", Call),
+        statuses=words(status, "status of a signal", Status),
+        model_versions=() if model is None else (model,),
+        first=moment(first),
+        last=moment(last, end=True),
+        min_confidence=min_confidence,
+        archived=archived,
+    )
+
+
+def _kept(home: Path | None, sets: list[str] | None, settings: Path | None) -> Signals:
+    return open_home(home, sets, settings).kept_signals
+
+
+def _row(stored: Stored, at: dt.datetime) -> dict[str, Any]:
+    """A signal as a line of the list."""
+    from openbell.app.api.signal_answers import status_at
+
+    signal = stored.signal
+    return {
+        "id": str(stored.id),
+        "symbol": signal.symbol,
+        "signal": signal.call.value,
+        "status": status_at(stored, at).value,
+        "confidence": signal.confidence,
+        "price": signal.price,
+        "target": signal.target_price,
+        "stop": signal.stop_loss,
+        "size": signal.position_size,
+        "made": signal.created_at.isoformat(timespec="seconds"),
+        "until": signal.expires_at.isoformat(timespec="seconds"),
+        "performance %": None if stored.decimals["performance"] is None else float(stored.decimals["performance"]),
+        "model": signal.model_version,
+    }
+
+
+def list_(
+    symbol: SymbolOption = None,
+    status: StatusOption = None,
+    call: TypeOption = None,
+    model: ModelOption = None,
+    first: FirstOption = None,
+    last: LastOption = None,
+    min_confidence: ConfidenceOption = None,
+    archived: ArchivedOption = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="Signals of a page.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="TEXT", help="Go on where a page ended; it was printed there.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Signals, newest first."""
+    from openbell.app.api.signal_answers import page_answer
+    from openbell.app.clock import now
+
+    which = _which(symbol, call, status, model, first, last, min_confidence, archived)
+    page = _kept(home, sets, settings).page(which, limit, cursor)
+    if as_json:
+        print_json(page_answer(page.rows, page.cursor, now()))
+        return
+    if not page.rows:
+        print("There is no such signal. Leave a filter out, or make some with `openbell run signals`.")
+        return
+    import polars as pl
+
+    at = now()
+    print_table(pl.DataFrame([_row(each, at) for each in page.rows], infer_schema_length=None))
+    if page.cursor is not None:
+        print(f"There are more: --cursor {page.cursor} with the same filters goes on.")
+
+
+def show(
+    id: IdArgument, home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """One signal: its odds, its reasons, what it was made of, and everything that happened to it."""
+    from openbell.app.api.signal_answers import whole_answer
+    from openbell.app.clock import now
+
+    store = _kept(home, sets, settings)
+    told = whole_answer(store.get(id), store.events(id), now())
+    if as_json:
+        print_json(told)
+        return
+    _tell(told)
+
+
+def _tell(told: dict[str, Any]) -> None:
+    import polars as pl
+
+    print(f"Signal {told['id']}: {told['signal_type']} {told['symbol']}, {told['status']}, by {told['model_version']}")
+    print(f"made {told['created_at']}, valid until {told['expires_at']}" + (", archived" if told["archived"] else ""))
+    odds = ", ".join(f"{call} {share:.3f}" for call, share in told["probabilities"].items())
+    print(f"confidence {told['confidence']:.4f} ({odds})")
+    levels = {"target": "target_price", "stop": "stop_loss", "size": "position_size", "sigma": "sigma"}
+    shown = [
+        f"price {told['price']:g}",
+        *(f"{k} {told[name]:g}" for k, name in levels.items() if told[name] is not None),
+    ]
+    print(", ".join(shown) + (f"; the market is {told['regime']}" if told["regime"] else ""))
+    for name, each in (("Not heard in the vote: ", told["missing"]), ("Because: ", told["reasoning"])):
+        if each:
+            print(name + " ".join(each))
+    if told["outcome"] is not None:
+        known = {name: value for name, value in told["outcome"].items() if value is not None}
+        print("Outcome: " + ", ".join(f"{name} {value}" for name, value in known.items()))
+    events = [
+        {name: each[name] for name in ("at", "what", "to_status", "by", "other_id", "why")} for each in told["events"]
+    ]
+    print_table(pl.DataFrame(events, infer_schema_length=None), "What happened to it")
+    features = {"feature": list(told["features"]), "value": list(told["features"].values())}
+    if told["features"]:
+        print_table(pl.DataFrame(features, schema={"feature": pl.String, "value": pl.Float64}), "What it was shown")
+    if told["made_of"]:
+        print("Made of: " + ", ".join(f"{name} {value}" for name, value in told["made_of"].items()))
+
+
+def cancel(
+    id: IdArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the audit.")],
+    by: Annotated[str, typer.Option("--by", help="Who says so.")] = "command line",
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a signal is not to be acted on any more; one that ended already is refused (exit code 1)."""
+    from openbell.app.api.signal_answers import signal_answer
+    from openbell.app.clock import now
+
+    became = _kept(home, sets, settings).cancel(id, at=now(), by=by, why=reason, word="cancel")
+    if as_json:
+        print_json(signal_answer(became, now()))
+    else:
+        print(
+            f"Signal {id} ({became.signal.call} {became.signal.symbol}) is cancelled: {became.why} "
+            "A running service tells no other within the seconds of `signals.signal_cache_seconds`."
+        )
+
+
+def tidy(
+    home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None, as_json: JsonOption = False
+) -> None:
+    """End what is past its time, and move what ended long ago (`signals.archive_days`) to the archive."""
+    from openbell.app.clock import now
+
+    opened = open_home(home, sets, settings)
+    store, at, days = opened.kept_signals, now(), opened.settings.signals.archive_days
+    expired = store.expire(at)
+    archived = store.archive(at - dt.timedelta(days=days))
+    if as_json:
+        print_json({"expired": expired, "archived": archived})
+    else:
+        print(f"{expired:,} signals expired; {archived:,} that ended {days:g} days ago or more are in the archive now.")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Signals: what was said, what became of it, what it was worth.")
+    group.command("list")(list_)
+    group.command("show")(show)
+    group.command("cancel")(cancel)
+    group.command("tidy")(tidy)
+    app.add_typer(group, name="signals")
