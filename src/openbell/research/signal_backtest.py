@@ -17,8 +17,11 @@ from openbell.quant.intervals import Estimate, estimate, mean_block
 from openbell.quant.performance import RISK_FREE_ANNUAL, Performance, marks_per_year, performance
 from openbell.quant.signal_account import OUTCOMES, BarRows, Rules, SignalAccount, signal_account, sized
 from openbell.quant.signal_rule import called
-from openbell.research.signal_benchmarks import benchmark_curves, daily_bars
+from openbell.research.signal_benchmarks import BENCHMARKS, benchmark_curves, daily_bars, regimes_before
 from openbell.research.signal_trades import GROUPS, described, grouped
+
+#: Benchmarks and regimes are asked for here too: who wants a back-test need not know which file holds which.
+__all__ = ["BENCHMARKS", "SIGNALS", "Policy", "SignalBacktest", "backtest", "regimes_before"]
 
 SIGNALS = "signals"
 _NEEDED = ("symbol", "session", "as_of", "close", "sigma", "model", *PROBABILITIES, "in_sell", "in_hold", "in_buy")

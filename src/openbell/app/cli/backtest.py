@@ -1,4 +1,4 @@
-"""`openbell backtest`: a desk walked through its past, position by position, with margin, assignment and costs."""
+"""`openbell backtest`: a desk walked through its past with its account; what is on record, listed and compared."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def options(
     the best constant structure, chance and buy-and-hold run through the same account. It needs a training as of DATE:
     `openbell train options`.
     """
+    from openbell.app.backtest_records import keep_options
     from openbell.app.cli.progress import progress_bar
     from openbell.app.options_backtest import backtest_options
 
@@ -58,11 +59,12 @@ def options(
             out=out,
             progress=progress,
         )
+    kept = keep_options(opened, done)
     if as_json:
-        print_json(done.as_json())
+        print_json({**done.as_json(), "id": kept.key})
         return
     print_table(done.table(), f"{underlying.upper()}: {done.first} to {done.last}")
-    for line in done.lines():
+    for line in (*done.lines(), kept.line):
         print(line)
 
 
@@ -85,16 +87,61 @@ def gate(
     One unit of each, held to its close, beside taking every trade and beside what the price alone would take. It needs
     a training: `openbell train gate`. Whether the model was proven is said and not asked.
     """
+    from openbell.app.backtest_records import keep_gate
     from openbell.app.gate_backtest import backtest_gate
 
-    done = backtest_gate(
-        open_home(home, sets, settings), some_date(as_of), capital_usd=capital, day_risk=day_risk, out=out
-    )
+    opened = open_home(home, sets, settings)
+    done = backtest_gate(opened, some_date(as_of), capital_usd=capital, day_risk=day_risk, out=out)
+    kept = keep_gate(opened, done)
     if as_json:
-        print_json(done.as_json())
+        print_json({**done.as_json(), "id": kept.key})
         return
     print_table(done.table(), f"{done.first} to {done.last}", digits=2)
-    for line in done.lines():
+    for line in (*done.lines(), kept.line):
+        print(line)
+
+
+def listed(
+    desk: Annotated[str | None, typer.Option("--desk", metavar="NAME", help="Only those of one desk.")] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Back-tests on record, of every desk, oldest first.
+
+    Those of the stocks desk are what its trainings and tournaments were judged on. Sharpe ratios stand with their
+    95 % interval; wins are of trades, or of sessions where a desk has no trades of its own.
+    """
+    from openbell.app.backtests import in_words, needed, table
+
+    found = table(needed(open_home(home, sets, settings), desk))
+    if as_json:
+        print_json(found.to_dicts())
+        return
+    print_table(in_words(found))
+
+
+def compare(
+    ids: Annotated[list[str], typer.Argument(metavar="ID ID…", help="First letters of what `backtest list` shows.")],
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay back-tests side by side, and hold the first against each other one on the sessions that both have.
+
+    The difference is of mean log returns per year, with an interval that resamples both together in blocks.
+    """
+    from openbell.app.backtests import compare as compared
+
+    found = compared(open_home(home, sets, settings), ids)
+    if as_json:
+        print_json(found.as_json())
+        return
+    for title, words in found.told():
+        print_table(words, title)
+    for line in found.notes:
         print(line)
 
 
@@ -103,4 +150,6 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Walk a desk through its past with its account.")
     group.command("options")(options)
     group.command("gate")(gate)
+    group.command("list")(listed)
+    group.command("compare")(compare)
     app.add_typer(group, name="backtest")
