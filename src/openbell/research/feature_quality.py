@@ -87,7 +87,9 @@ def declared_range(unit: str) -> tuple[float, float] | None:
     if "may lie outside" in unit:
         return None
     number = r"(-?\d+(?:\.\d+)?)"
-    for pattern in (rf"^(?:index )?{number} (?:to|or) {number}$", rf"^(?:share|score) in [\[(]{number}, {number}[\])]$"):
+    # A word before says what is counted: "index 0 to 100".
+    said = (rf"^(?:\w+ )?{number} (?:to|or) {number}$", rf"^(?:share|score) in [\[(]{number}, {number}[\])]$")
+    for pattern in said:
         if found := re.match(pattern, unit):
             return float(found[1]), float(found[2])
     if found := re.search(rf"at most {number}$", unit):
