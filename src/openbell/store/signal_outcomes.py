@@ -30,7 +30,7 @@ def rows(found: pl.DataFrame) -> list[dict[str, Any]]:
         raise BadInput(f"Outcomes have the columns {wanted}; these were missing or of another type: {wrong}.")
     if found["id"].null_count() or found["known_at"].null_count() or found["id"].n_unique() != len(found):
         raise BadInput("Every outcome names one signal, and says when it was known; an `id` or `known_at` did not.")
-    named = found.select(wanted).rename({"known_at": "outcome_known_at"}).sort("id")
+    named = found.select(*wanted).rename({"known_at": "outcome_known_at"}).sort("id")
     return named.to_dicts()
 
 
@@ -46,7 +46,8 @@ def join(connection: Connection, found: Sequence[Mapping[str, Any]]) -> int:
         if not news:
             continue
         names = [name for name in found[0] if name != "id"]
-        gained = sa.case((c.executed, sa.bindparam("_percent", type_=c.performance.type)), else_=None)
+        percent = sa.cast(sa.bindparam("_percent", type_=c.performance.type), c.performance.type)
+        gained = sa.case((c.executed, percent), else_=None)
         values: dict[str, Any] = {name: sa.bindparam(f"_{name}") for name in names} | {"performance": gained}
         setting = table.update().where(c.id == sa.bindparam("_id")).values(values)
         connection.execute(setting, [

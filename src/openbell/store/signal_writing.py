@@ -37,11 +37,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Signals to be written at `at`; `rows` and `first` are by key, the first of equal keys."""
+    """Signals to be written at `at`; `first`, its place in `turns`, and `rows` are by key, of equal keys the first."""
 
     given: tuple[Signal, ...]
     keys: tuple[str, ...]
     first: Mapping[str, Signal]
+    turns: Mapping[str, int]
     rows: Mapping[str, dict[str, Any]]
     at: dt.datetime
     max_active: int
@@ -53,15 +54,16 @@ class Batch:
         first: dict[str, Signal] = {}
         rows: dict[str, dict[str, Any]] = {}
         keys: list[str] = []
+        turns: dict[str, int] = {}
         made_of: dict[int, Mapping[str, Any]] = {}  # signals of one decision share it
-        for signal in given:
+        for turn, signal in enumerate(given):
             if id(signal.made_of) not in made_of:
                 made_of[id(signal.made_of)] = made_of_row(signal)
             row = signal_row(signal, made_of[id(signal.made_of)])
             keys.append(row["key"])
-            if first.setdefault(row["key"], signal) is signal:
-                rows.setdefault(row["key"], row)
-        return cls(given, tuple(keys), first, rows, at, max_active, margin)
+            if turns.setdefault(row["key"], turn) == turn:
+                first[row["key"]], rows[row["key"]] = signal, row
+        return cls(given, tuple(keys), first, turns, rows, at, max_active, margin)
 
     def write(self, connection: Connection) -> tuple[Written, ...]:
         """Store them; what became of each, in order."""
@@ -149,7 +151,7 @@ class Batch:
             row = there[key]
             return Written(row.id, Status(row.status), _known(signal, row.signal_type, row.confidence_exact), False)
         first = self.first[key]
-        if first is not signal:
+        if self.turns[key] < at:
             why = _known(signal, first.call.value, first.confidence)
             return Written(ids[key], Status(self._state(key, judged)["status"]), why, False)
         state = self._state(key, judged)
