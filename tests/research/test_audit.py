@@ -16,11 +16,15 @@ from memory_tables import MemoryTables, market, view_of
 from openbell.core.declare import feature
 from openbell.core.errors import BadInput
 from openbell.core.view import View
-from openbell.quant.expressions import close, ema, returns, sma, volume
+from openbell.quant.expressions import SHARED, close, ema, returns, sma, volume
 from openbell.research.audit import CAUSALITY, LOOKBACK, OFF, STATIC, Replaced, audit_features
-from openbell.research.compute import label_rows
+from openbell.research.compute import label_rows, roots
 from openbell.research.sanity import constant_features, rule_label_accuracy
 
+OF_THE_SESSION = {
+    "bid", "ask", "session_open", "session_high", "session_low", "session_volume", "session_value_usd",
+    "session_minutes",
+}  # fmt: skip
 TABLES, CALENDAR = market(symbols=3, sessions=760)
 
 
@@ -101,8 +105,12 @@ def test_every_declared_feature_is_proven():
     found = results(every)
     failed = [each for each in found.values() if not each.passed]
     assert not failed, failed[0].detail
+    # Daily bars have no quotes and no running session; `tests/features/test_signal_families.py` proves those.
+    off = {name for name, proof in found if proof == OFF}
+    assert off == {each.name for each in every if set(roots(each.expression, SHARED)) & OF_THE_SESSION}
     for each in every:
-        assert {(each.name, proof) for proof in (STATIC, CAUSALITY, LOOKBACK)} <= set(found)
+        if each.name not in off:
+            assert {(each.name, proof) for proof in (STATIC, CAUSALITY, LOOKBACK)} <= set(found)
 
 
 def test_what_is_switched_off_is_not_called_proven():

@@ -22,7 +22,9 @@ from openbell.research.compute import feature_rows, rows_needed, stages
 from openbell.research.grid import lacking_fields, session_grid
 
 TABLES, CALENDAR = market(symbols=3, sessions=1100)
-ALL = [each for each in declared().values() if each.reads == "bars"]
+#: Families that the signals desk alone reads; its own engine computes them, of frames with quotes and a session.
+OF_SIGNALS = ("moving_averages", "strength", "microstructure", "breakouts")
+ALL = [each for each in declared().values() if each.reads == "bars" and each.family not in OF_SIGNALS]
 RETURN_1 = simple_return[0]
 
 
