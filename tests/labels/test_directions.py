@@ -95,7 +95,7 @@ STILL = (100.0, 100.5, 99.5)
     ids=["none", "at once", "the first counts", "the last bar", "too late", "both", "opened above", "opened below"],
 )
 def test_barriers_by_hand(bars, expected):
-    """Both in one bar is 0 whatever comes later, unless the bar opened beyond one; a touch after the horizon is none."""
+    """Both in one bar is 0 whatever comes later, unless the bar opened beyond one; too late a touch is none."""
     assert at_decision("barrier_5", *bars, STILL) == expected
 
 

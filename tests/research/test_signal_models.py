@@ -57,7 +57,7 @@ def test_sessions_are_never_split_and_every_part_knew_its_labels_before_the_next
     at = FIRST + dt.timedelta(days=60)
     found = parts(rows, FEATURES, at, 0.25)
     own = [set(part["session"]) for part in (found.train, found.calibrate, found.conform)]
-    assert not (own[0] & own[1] or own[1] & own[2] or own[0] & own[2])
+    assert sum(map(len, own)) == len(own[0] | own[1] | own[2])
     assert found.train["label_known_at"].max() <= found.late["as_of"].min()
     assert found.calibrate["label_known_at"].max() <= found.conform["as_of"].min()
     assert found.conform["label_known_at"].max() <= at
