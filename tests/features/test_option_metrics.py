@@ -10,8 +10,13 @@ from feature_bars import declared
 from made_up_chains import chains
 from memory_tables import weekday_calendar
 
+from openbell.core.declare import feature
 from openbell.quant.feature_groups import EIGHTY_FOUR
+from openbell.research import chain_audit
+from openbell.research.audit import CAUSALITY, LOOKBACK, STATIC
+from openbell.research.chain_audit import audit_chain_features
 from openbell.research.chain_days import chain_day_features
+from openbell.research.made_up_options import made_up_inputs
 
 METRICS = [each for each in declared().values() if each.family == "option_metrics"]
 DAY = list(weekday_calendar(1).dates)
@@ -147,3 +152,37 @@ def test_rows_of_a_chain_have_no_order():
     whole = chain_day_features(quotes.sample(fraction=1.0, shuffle=True, seed=1), METRICS)
     assert chain_day_features(quotes, METRICS, sessions_at_once=1).equals(whole)
     assert whole.null_count().drop("iv_term_7").sum_horizontal().item() == 0
+
+
+def test_each_is_proven_on_a_made_up_market():
+    """Check 4: bit-equal without later chains, and without any other one; the proof that `openbell audit` shows."""
+    quotes = made_up_inputs(weekday_calendar(60), count=40).quotes
+    found = audit_chain_features(quotes, METRICS, cuts=4)
+    assert {(each.feature, each.proof) for each in found} == {
+        (each.name, proof) for each in METRICS for proof in (STATIC, CAUSALITY, LOOKBACK)
+    }
+    assert [each.detail for each in found if not each.passed] == []
+    values = chain_day_features(quotes, METRICS).drop("iv_term_7", "iv_term_14")
+    assert values.null_count().sum_horizontal().item() == 0
+
+
+def test_the_proof_catches_what_reads_another_chain():
+    """A value of the newest session, whichever that is: without the later chains it is another one."""
+
+    def it():
+        return pl.col("iv").mean() + pl.col("newest").first()
+
+    it.__doc__ = "Planted."
+    planted = feature(reads="contracts", unit="x", name="planted")(it)
+    quotes = made_up_inputs(weekday_calendar(60), count=12).quotes
+
+    def leaking(rows, features, **_):
+        days = rows.group_by("underlying", "session").agg(pl.col("iv").mean().alias("planted")).sort("session")
+        return days.with_columns(pl.col("planted") + pl.col("planted").last())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain_audit, "chain_day_features", leaking)
+        found = {each.proof: each for each in audit_chain_features(quotes, planted, cuts=3)}
+    assert not found[CAUSALITY].passed
+    assert "sees the future" in found[CAUSALITY].detail
+    assert not found[LOOKBACK].passed

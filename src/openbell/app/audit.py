@@ -63,15 +63,19 @@ def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
 
 
 def _of_options(home: Home, cuts: int) -> list[dict[str, Any]]:
-    """The proofs of those of the 84 that read more than bars."""
-    from openbell.research.chain_audit import audit_option_features
+    """The proofs of those of the 84 that read more than bars, and of the other features of one chain."""
+    from openbell.quant.chain_expressions import CHAIN_READS
+    from openbell.research.chain_audit import audit_chain_features, audit_option_features
     from openbell.research.chain_features import eighty_four
     from openbell.research.made_up_options import made_up_inputs
 
     features = eighty_four(home.catalogue.features)
-    proofs = audit_option_features(made_up_inputs(home.sessions), features, cuts=cuts)
+    inputs = made_up_inputs(home.sessions)
+    proofs = audit_option_features(inputs, features, cuts=cuts)
     new = {each.name for each in features if each.reads != "bars"}
-    return [asdict(each) for each in proofs if each.feature in new]
+    beside = [each for each in home.catalogue.features.values() if each.reads in CHAIN_READS and each.name not in new]
+    others = audit_chain_features(inputs.quotes, beside, cuts=cuts)
+    return [*(asdict(each) for each in proofs if each.feature in new), *(asdict(each) for each in others)]
 
 
 def _of_bars(home: Home, features: list[Feature], cuts: int) -> list[dict[str, Any]]:

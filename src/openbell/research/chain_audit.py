@@ -77,6 +77,43 @@ def audit_option_features(
     return results + _lookbacks(inputs, features, of_chains, full, chosen)
 
 
+def audit_chain_features(
+    quotes: pl.DataFrame, features: Sequence[Feature], *, cuts: int = 6, seed: int = 0
+) -> list[AuditResult]:
+    """Prove features of one chain alone, beside the 84: *static*, *causality* and *look-back* as for those.
+
+    The look-back is one chain, so both proofs are of bits: without the chains of later sessions, and without those of
+    all others, every value is the same.
+    """
+    full = chain_day_features(quotes, features)
+    rng = np.random.default_rng(seed)
+    drawn = np.sort(rng.choice(full.height, size=min(cuts, full.height), replace=False)).tolist()
+    results = static_results(features)
+    for proof in (CAUSALITY, LOOKBACK):
+        again = []
+        for cut in full["session"][drawn]:
+            kept = pl.col("session") <= cut if proof == CAUSALITY else pl.col("session") == cut
+            again.append(chain_day_features(quotes.filter(kept), features))
+        results += [_of_chain(each.name, proof, full, again) for each in features]
+    return results
+
+
+def _of_chain(name: str, proof: str, full: pl.DataFrame, again: Sequence[pl.DataFrame]) -> AuditResult:
+    key = ["underlying", "session"]
+    pairs = pl.concat([each.select(*key, name) for each in again]).join(full.select(*key, name), on=key, suffix=" full")
+    bad = pairs.filter(pl.col(name).ne_missing(pl.col(f"{name} full")))
+    if bad.is_empty():
+        return AuditResult(
+            name, proof, True, f"{pairs.height:,} values are bit-equal without the others.", pairs.height
+        )
+    row = bad.row(0, named=True)
+    what = "sees the future" if proof == CAUSALITY else "needs more than its own chain"
+    return AuditResult(
+        name, proof, False, f"`{name}` {what}: {row[f'{name} full']} against {row[name]} on {row['session']}.",
+        pairs.height, where=f"{row['underlying']} {row['session']}",
+    )  # fmt: skip
+
+
 def _causality(
     inputs: OptionInputs, features: Sequence[Feature], full: pl.DataFrame, chosen: Sequence[dt.date]
 ) -> list[AuditResult]:

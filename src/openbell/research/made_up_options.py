@@ -66,6 +66,6 @@ def _quotes(dates: np.ndarray, spot: np.ndarray, level: np.ndarray, rng: np.rand
             "years": years,
             "forward": spot[at] * np.exp(_RATE * years),
             "iv": iv,
-            **{name: getattr(found, name) for name in ("delta", "gamma", "theta", "vega")},
+            **{name: getattr(found, name) for name in ("delta", "gamma", "theta", "vega", "rho")},
         }
     )
