@@ -461,7 +461,7 @@ def test_a_cursor_that_was_changed_or_is_foreign_is_refused(store):
     cursor = store.page(Which(), 5).cursor
     assert store.page(Which(), 5, cursor).rows
     others = [store.page(Which(symbols=("S1",)), 2).cursor, store.page(EVERY, 5).cursor, "", "x", "é", "OTk5OS41",
-              cursor + "=", cursor + "A", cursor[:-4], cursor[:10] + "B" + cursor[11:], " " + cursor, cursor * 40]  # fmt: skip
+              cursor + "=", cursor + "A", cursor[:-4], cursor[:10] + "B" + cursor[11:], " " + cursor]  # fmt: skip
     for other in others:
         with pytest.raises(BadInput, match="is no cursor of these signals"):
             store.page(Which(), 5, other)
