@@ -1,4 +1,4 @@
-"""A small stream: features of one column, a model of three members that a test may break, and the real desk and store."""
+"""A small stream: features of one column, a model whose members a test may break, the real desk and store."""
 
 import datetime as dt
 import itertools
@@ -34,7 +34,7 @@ MINUTE = dt.timedelta(minutes=1)
 REFUSED = dict.fromkeys(("symbol", "at", "reason", "sentence"), pl.String)
 
 
-def bars(symbols=("AAA", "BBB"), minutes=30, first=1, day=0, seed=3) -> pl.DataFrame:
+def bars(symbols=("AAA", "BBB"), minutes=12, first=1, day=0, seed=3) -> pl.DataFrame:
     """Bars of one session, whose closes wander."""
     rng, rows = np.random.default_rng(seed), []
     for symbol in symbols:
@@ -190,7 +190,7 @@ def running(
         source=source or Replay(bars(), "1m", 0.0, seconds=time.seconds, pause=time.pause),
         features=(one,) * len(models),
         speakers=speakers,
-        decides=lambda frame: pl.Series([True] * frame.height, dtype=pl.Boolean),
+        decides=lambda frame: np.ones(frame.height, dtype=bool),
         deciding=Deciding(desk, {**desk.settings, **(settings or {})}, checks, limits or {}, 100_000.0),
         signals=signals,
         standing=lambda at: [each.signal for some in signals.active_many(None, at).values() for each in some],

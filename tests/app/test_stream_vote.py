@@ -104,19 +104,19 @@ def test_the_stream_goes_on_without_a_broken_member(tmp_path: Path) -> None:
     found = small.running(tmp_path, models=[model])
     found.stream.run()
     assert {tuple(each) for each in model.heard} == {("net", "trees")}
-    assert found.metrics.by("missing") == {"forest": 30}
-    assert found.metrics.by("signals")["BUY"] == 20
+    assert found.metrics.by("missing") == {"forest": 12}
+    assert found.metrics.by("signals")["BUY"] == 8
     assert {tuple(each["missing"]) for each in found.said} == {("forest",)}
     assert sum("forest" in each for each in found.told) == 1, "a sentence that repeats is told once"
     found.close()
 
 
 def test_when_all_fail_there_is_no_signal_and_never_an_old_one(tmp_path: Path) -> None:
-    """Kills: the last moment's answer used again. The first ten moments have answers, the others have none."""
+    """Kills: the last moment's answer used again. The first four moments have answers, the others have none."""
     calls = iter(range(10_000))
 
     def tires(features, keys):
-        if next(calls) >= 30:
+        if next(calls) >= 12:
             raise ValueError("out of memory")
         return small.probabilities(np.nan_to_num(features[:, 0]))
 
@@ -124,8 +124,8 @@ def test_when_all_fail_there_is_no_signal_and_never_an_old_one(tmp_path: Path) -
     found = small.running(tmp_path, models=[model])
     found.stream.run()
     moments = {created for _, created, _, _ in small.stored(found.signals)}
-    assert max(moments) <= small.OPENS[0] + 10 * small.MINUTE
-    assert found.metrics.by("moments") == {"decided": 30, "silent": 20}
+    assert max(moments) <= small.OPENS[0] + 4 * small.MINUTE
+    assert found.metrics.by("moments") == {"decided": 12, "silent": 8}
     assert any("Nobody spoke" in each for each in found.told)
     found.close()
 
@@ -137,7 +137,7 @@ def test_a_matrix_that_cannot_be_made_silences_the_moment_not_the_stream(tmp_pat
     found = small.running(tmp_path, models=[model])
     found.stream.run()
     assert small.stored(found.signals) == []
-    assert found.metrics.by("missing") == {"forest": 30, "net": 30, "trees": 30}
+    assert found.metrics.by("missing") == {"forest": 12, "net": 12, "trees": 12}
     found.close()
 
 
@@ -147,7 +147,7 @@ def test_a_sequence_is_shown_the_last_rows_of_its_symbol_in_order(tmp_path: Path
     found = small.running(tmp_path, models=[model])
     found.stream.run()
     keys = [keys for name, keys in model.asked if name == "net"][-1]
-    ends = [small.OPENS[0] + number * small.MINUTE for number in (27, 28, 29, 30)]
+    ends = [small.OPENS[0] + number * small.MINUTE for number in (9, 10, 11, 12)]
     for symbol in ("AAA", "BBB"):
         own = keys.filter(pl.col("symbol") == symbol)["t"].to_list()
         assert own == [round(each.timestamp() * 1e6) for each in ends]

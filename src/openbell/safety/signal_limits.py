@@ -86,9 +86,7 @@ def signal_fresh_bar(
 
 
 @check(desks=("signals",))
-def signal_price_jump(
-    decision: Decision, book: Book, market: SignalMarket, *, max_price_jump: float = 0.25
-) -> Verdict:
+def signal_price_jump(decision: Decision, book: Book, market: SignalMarket, *, max_price_jump: float = 0.25) -> Verdict:
     """The close did not move by more than this fraction within one bar: news that big is not in any model."""
     held, largest = {}, 0.0
     for each in traded(decision):
@@ -99,9 +97,7 @@ def signal_price_jump(
         jump = abs(bar.close / bar.previous_close - 1.0)
         largest = max(largest, jump)
         if not jump <= max_price_jump:
-            held[each.symbol] = (
-                f"{each.symbol} moved by {jump:.1%} within one bar; the limit is {max_price_jump:.1%}."
-            )
+            held[each.symbol] = f"{each.symbol} moved by {jump:.1%} within one bar; the limit is {max_price_jump:.1%}."
     measured = {"value": largest, "limit": max_price_jump}
     return _held("signal_price_jump", held, measured, f"The largest move within one bar was {largest:.1%}.")
 
@@ -134,6 +130,9 @@ def signal_gross_exposure(
 
     The surest new signals come first; those for which there is no room left are held back.
     """
+    name = "signal_gross_exposure"
+    if not any(each.position_size for each in traded(decision)):
+        return Verdict(name, Outcome.ALLOW, "No signal asks for anything.")
     gross = sum(each.position_size or 0.0 for each in market.active if each.call is not Call.HOLD)
     held = {}
     for each in sorted(traded(decision), key=lambda signal: (-signal.confidence, signal.symbol)):
@@ -146,4 +145,4 @@ def signal_gross_exposure(
         else:
             gross += size
     measured = {"value": gross, "limit": max_signal_gross}
-    return _held("signal_gross_exposure", held, measured, f"The active signals reach {gross:.2%} of the account.")
+    return _held(name, held, measured, f"The active signals reach {gross:.2%} of the account.")

@@ -55,7 +55,6 @@ class Keeping:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._progress: Any = None
         self._lock: Any = None
 
     @contextlib.contextmanager
@@ -78,8 +77,6 @@ class Keeping:
         try:
             yield
         finally:
-            if self._progress is not None:
-                self._progress.close()
             self._lock.close()
 
     def clear(self) -> None:
@@ -109,10 +106,8 @@ class Keeping:
 
     def finish(self, mark: Mark) -> None:
         """Write down that a moment is done. A kill of the process cannot lose the line; only the machine's could."""
-        if self._progress is None:
-            self._progress = (self.folder / _PROGRESS).open("a", encoding="utf-8")
-        self._progress.write(mark.line() + "\n")
-        self._progress.flush()
+        with (self.folder / _PROGRESS).open("a", encoding="utf-8") as file:
+            file.write(mark.line() + "\n")
 
     def snapshot(self, mark: Mark, state: dict[str, Any], write: Callable[[Path], None]) -> None:
         """Write a snapshot beside the last one, then let it take its place; `write` fills its folder."""
@@ -127,9 +122,6 @@ class Keeping:
         told = {"format": _FORMAT, "mark": asdict(mark) | {"at": mark.at.isoformat() if mark.at else None}, **state}
         write_whole(folder / _STATE, json.dumps(told))
         write_whole(self.folder / _CURRENT, folder.name)
-        if self._progress is not None:
-            self._progress.close()
-            self._progress = None
         write_whole(self.folder / _PROGRESS, "")
         for each in self.folder.iterdir():
             if each.is_dir() and each != folder:

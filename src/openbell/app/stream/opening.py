@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from openbell.app.clock import now, seconds
@@ -239,20 +240,23 @@ def _parts(
     )
 
 
-def _decides(home: Home) -> Callable[[pl.DataFrame], pl.Series]:
+def _decides(home: Home) -> Callable[[pl.DataFrame], np.ndarray]:
     from openbell.research.signal_rows import decides
 
     settings = home.settings.signals
     minutes = FRAMES[settings.base]
 
-    def decided(frame: pl.DataFrame) -> pl.Series:
-        return decides(
+    def decided(frame: pl.DataFrame) -> np.ndarray:
+        if settings.decide_every == 1:
+            return np.ones(frame.height, dtype=bool)
+        told = decides(
             frame,
             settings.decide_every,
             within_session=minutes is not None,
             sessions=home.sessions,
             bar_minutes=None if minutes is None else float(minutes),
         )
+        return told.to_numpy()
 
     return decided
 

@@ -47,6 +47,7 @@ class Outcomes:
         self._label, self._sessions, self._within = label, sessions, within_session
         reach = label_reach(label)
         self._forward, self._back = reach.forward, reach.back + 1
+        self._heard: list[Said] = []
         self._said: list[pl.DataFrame] = []
         self._bars: list[pl.DataFrame] = []
         self._scored = pl.DataFrame(schema=dict(_SCORED))
@@ -54,23 +55,17 @@ class Outcomes:
 
     def heard(self, said: Sequence[Said]) -> None:
         """Remember what models said at one moment."""
-        for each in said:
-            rows = each.rows.select("symbol", "close", "sigma", *PROBABILITIES)
-            keys = [
-                pl.lit(each.model).alias("model"),
-                pl.lit(each.session).alias("session"),
-                pl.lit(each.as_of, dtype=MOMENT).alias("as_of"),
-            ]
-            self._said.append(rows.with_columns(keys).select(list(_SAID)))
+        self._heard += said
 
     def saw(self, bars: pl.DataFrame) -> None:
         """Remember the bars of one moment."""
-        self._bars.append(bars.select(list(_BARS)))
+        self._bars.append(bars)
 
     def settle(self) -> None:
         """Score what is known by now, forget it, and the bars that nothing waits for."""
         if not self._bars:
             return
+        self._take()
         said, bars = _joined(self._said, _SAID), _joined(self._bars, _BARS).sort("symbol", "at")
         known = self._labelled(said, bars)
         self._scored = pl.concat([self._scored, _scores(known)])
@@ -83,6 +78,17 @@ class Outcomes:
         self.unresolved += placed.filter(hopeless).height
         self._said = [placed.filter(~hopeless).select(list(_SAID))]
         self._bars = [bars.filter(pl.col("rank") <= self._forward + self._back).select(list(_BARS))]
+
+    def _take(self) -> None:
+        """Make rows of what was heard since: not while a signal waits for it."""
+        for each in self._heard:
+            keys = [
+                pl.lit(each.model).alias("model"),
+                pl.lit(each.session).alias("session"),
+                pl.lit(each.as_of, dtype=MOMENT).alias("as_of"),
+            ]
+            self._said.append(each.rows.with_columns(keys))
+        self._heard = []
 
     def _labelled(self, said: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
         from openbell.research.signal_rows import signal_rows
@@ -112,6 +118,7 @@ class Outcomes:
 
     def write(self, folder: Path) -> None:
         """Into a snapshot."""
+        self._take()
         _joined(self._said, _SAID).write_parquet(folder / "said.parquet")
         _joined(self._bars, _BARS).write_parquet(folder / "bars.parquet")
         self._scored.write_parquet(folder / "scored.parquet")
@@ -124,7 +131,7 @@ class Outcomes:
 
 
 def _joined(parts: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=dict(schema)), *parts])
+    return pl.concat([pl.DataFrame(schema=dict(schema)), *(each.select(list(schema)) for each in parts)])
 
 
 def _by_model(scored: pl.DataFrame) -> list[tuple[tuple[str], pl.DataFrame]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,6 +75,16 @@ class Limits:
     keep_holds: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Active signals, looked up only where somebody asks for them: most moments have nothing to compare with them."""
+
+    look: Callable[[], Sequence[Signal]]
+
+    def __iter__(self) -> Iterator[Signal]:
+        return iter(self.look())
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """What a stream is made of.
@@ -93,7 +103,7 @@ class Parts:
     source: Source
     features: tuple[Features, ...]
     speakers: tuple[Speaker, ...]
-    decides: Callable[[pl.DataFrame], pl.Series]
+    decides: Callable[[pl.DataFrame], np.ndarray]
     deciding: Deciding
     signals: Signals
     standing: Callable[[dt.datetime], Sequence[Signal]]
@@ -221,15 +231,18 @@ class Stream:
         frames = [made[id(each)] for each in parts.features]
         taken = frames[0]
         parts.metrics.count("bars", "taken", taken.height)
-        for reason, number in parts.features[0].refused.group_by("reason").agg(pl.len()).iter_rows():
-            parts.metrics.count("bars", reason, number)
+        accepted = bars
+        if taken.height < bars.height:
+            for reason in parts.features[0].refused["reason"]:
+                parts.metrics.count("bars", reason)
+            there = taken.select("symbol", pl.col("as_of").alias("at"))
+            accepted = bars.join(there, on=["symbol", "at"], how="semi").unique(["symbol", "at"], keep="first")
+            accepted = accepted.sort("at")
         self._previous = dict(self._closes)
-        there = taken.select("symbol", pl.col("as_of").alias("at"))
-        accepted = bars.join(there, on=["symbol", "at"], how="semi").unique(["symbol", "at"], keep="first")
-        for symbol, at, close in accepted.select("symbol", "at", "close").iter_rows():
+        for symbol, at, close in zip(accepted["symbol"], accepted["at"], accepted["close"], strict=True):
             self._closes[symbol] = (at, close)
         parts.outcomes.saw(accepted)
-        rows = [each.filter(parts.decides(each) & _has_sigma()) for each in frames]
+        rows = [_decisions(each, parts.decides(each)) for each in frames]
         for speaker, each in zip(parts.speakers, rows, strict=True):
             speaker.remember(each)
         return rows
@@ -259,11 +272,12 @@ class Stream:
             self._doubt = False
             there = parts.known(at)
             if there:  # it was killed between its signals and its mark: all are there, and may not have been told
-                self._hand_on([signal_json(each.signal, id=each.id, status=str(each.status), why=each.why)
-                               for each in there])  # fmt: skip
+                self._hand_on(
+                    [signal_json(each.signal, id=each.id, status=str(each.status), why=each.why) for each in there]
+                )
+                parts.signals.expire(at)
                 return
         market = self._market(said[0])
-        parts.signals.expire(at)
         beside = said[1] if len(said) > 1 else None
         decided = parts.deciding.decided(said[0], market, beside, parts.arm_of)
         kept = self._explained(
@@ -278,6 +292,7 @@ class Stream:
         parts.metrics.time("store", ended - spoken)
         parts.metrics.time("end_to_end", ended - moment.received)
         self._tell(decided, kept, written)
+        parts.signals.expire(at)  # nothing above looks at one whose time is over, so nobody waits for this
 
     def _explained(self, signals: Sequence[Signal]) -> list[Signal]:
         """`signals` with the reasons of those that say to buy or sell, by the model that made each."""
@@ -327,9 +342,9 @@ class Stream:
         for symbol, close in self._now.items():
             before = self._previous.get(symbol)
             bars[symbol] = SeenBar(at, close, None if before is None else before[1], age)
-        standing = [each for each in parts.standing(at) if each.created_at != at]
         session = said.session
-        return SignalMarket(at, parts.sessions.open(session), parts.sessions.close(session), bars, tuple(standing))
+        active = Standing(lambda: [each for each in parts.standing(at) if each.created_at != at])
+        return SignalMarket(at, parts.sessions.open(session), parts.sessions.close(session), bars, active)
 
     @property
     def _now(self) -> Mapping[str, float]:
@@ -385,8 +400,11 @@ class Stream:
         self.reports[kind or sentence] = sentence
 
 
-def _has_sigma() -> pl.Expr:
-    return pl.col("sigma").is_finite() & (pl.col("sigma") > 0) & (pl.col("close") > 0)
+def _decisions(frame: pl.DataFrame, decides: np.ndarray) -> pl.DataFrame:
+    """The rows at which the desk decides; as in training, one without a volatility above 0 is none."""
+    sigma, close = (frame[name].to_numpy() for name in ("sigma", "close"))
+    wanted = decides & np.isfinite(sigma) & (sigma > 0) & (close > 0)
+    return frame if wanted.all() else frame.filter(pl.Series(wanted))
 
 
 def open_seconds(sessions: Sessions, since: dt.datetime, until: dt.datetime) -> float:

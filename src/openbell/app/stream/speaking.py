@@ -158,7 +158,7 @@ class Speaker:
 
     def _questions(self, frame: pl.DataFrame, *, remembered: bool) -> dict[str, Question]:
         shown = frame.select(pl.col(self.columns).cast(pl.Float32))  # as in the rows that they learnt from
-        keys = frame.select(pl.col("as_of").to_physical().alias("t"), "symbol")
+        keys = pl.DataFrame([frame["as_of"].to_physical().alias("t"), frame["symbol"]])
         plain = Question(self.live.model.matrix(shown), keys, np.ones(frame.height, dtype=bool))
         if not self._sequential or not remembered:
             return dict.fromkeys(self.live.model.members, plain)
@@ -205,12 +205,13 @@ def _rows(frame: pl.DataFrame, voted: Voted | None) -> tuple[pl.DataFrame, dict[
         why = "No member of the vote was heard."
         return pl.DataFrame(schema=dict(SAID)), dict.fromkeys(frame["symbol"], why)
     told = np.isfinite(voted.probabilities).all(axis=1)
-    columns = [
-        *(pl.Series(name, voted.probabilities[:, place]) for place, name in enumerate(PROBABILITIES)),
-        *(pl.Series(name, voted.in_set[:, place]) for place, name in enumerate(IN_SET)),
-    ]
-    rows = frame.select("symbol", "close", "sigma").with_columns(columns).filter(pl.Series(told)).cast(dict(SAID))
-    left = frame["symbol"].filter(pl.Series(~told))
+    columns = {name: frame[name] for name in ("symbol", "close", "sigma")}
+    columns |= {name: voted.probabilities[:, place] for place, name in enumerate(PROBABILITIES)}
+    columns |= {name: voted.in_set[:, place] for place, name in enumerate(IN_SET)}
+    rows = pl.DataFrame(columns, schema=dict(SAID))
+    if told.all():
+        return rows, {}
+    rows, left = rows.filter(pl.Series(told)), frame["symbol"].filter(pl.Series(~told))
     return rows, dict.fromkeys(left, "Every member of the vote abstained on it.")
 
 
@@ -218,6 +219,7 @@ def _abstentions(frame: pl.DataFrame, heard: Heard) -> dict[str, tuple[str, ...]
     """A sentence for each symbol of which a member that was heard did not speak."""
     found: dict[str, list[str]] = {}
     for name, answer in heard.said.items():
-        for symbol in frame["symbol"].filter(pl.Series(np.isnan(answer).any(axis=1))):
+        silent = np.isnan(answer).any(axis=1)
+        for symbol in frame["symbol"].filter(pl.Series(silent)) if silent.any() else ():
             found.setdefault(symbol, []).append(f"{name} abstained on it.")
     return {symbol: tuple(told) for symbol, told in found.items()}
