@@ -161,8 +161,11 @@ class FrameBuilder:
         room = len(which) + min(len(which), self.symbols)
         rows, ends = np.empty((frames, room), dtype=np.int64), np.empty((frames, room), dtype=np.int64)
         values, counts = np.empty((frames, room, len(BAR_COLUMNS))), np.zeros(frames, dtype=np.int64)
-        state = (self._state[name] for name in _STATE)
-        built(which, at_us, opens_us, closes_us, bars, self._minutes, *state, rows, ends, values, counts)
+        session, running, begun, growing = (self._state[name] for name in _STATE)
+        built(
+            which, at_us, opens_us, closes_us, bars, self._minutes,
+            session, running, begun, growing, rows, ends, values, counts,
+        )  # fmt: skip
         return tuple(Completed(rows[f, :n], ends[f, :n], values[f, :n]) for f, n in enumerate(counts))
 
     def to_arrays(self) -> dict[str, np.ndarray]:

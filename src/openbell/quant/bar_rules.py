@@ -136,8 +136,11 @@ class Admission:
 
         codes, state = codes.copy(), self._state
         said = np.array([*(ARRIVAL_CODES[name] for name in _SAID), CODES["jump"]], dtype=np.uint8)
-        kept = (state[name] for name in ("level", "away", "since", "last_at", "last_bars"))
-        admitted(which, at_us, bars, codes, said, JUMP_FACTOR, PROOF_BARS, *kept, state["last_at"].copy())
+        admitted(
+            which, at_us, bars, codes, said, JUMP_FACTOR, PROOF_BARS,
+            state["level"], state["away"], state["since"], state["last_at"], state["last_bars"],
+            state["last_at"].copy(),
+        )  # fmt: skip
         return codes
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -19,12 +19,13 @@ class Step:
 
     Attributes
     ----------
-    values : results of the program with the last bar of the frame complete at each base bar, float64 (n, k).
-    ends : when that bar ended, microseconds, int64 (n,); 0 before the first.
+    made : results of the program, float64 (m, k). places : row of `made` that stands at each base bar, int64 (n,).
+    ends : when the bar ended that it is of, microseconds, int64 (n,); 0 before the first.
     computed : bars that the program was advanced by.
     """
 
-    values: np.ndarray
+    made: np.ndarray
+    places: np.ndarray
     ends: np.ndarray
     computed: int
 
@@ -91,20 +92,21 @@ class FeatureState:
     def _carried(self, frame: str, which: np.ndarray, rows: np.ndarray, ends: np.ndarray, bars: np.ndarray) -> Step:
         """Results of completed bars, carried from the base bar that completed each to the next of its symbol."""
         last, last_ends = self._last[frame], self._ends[frame]
-        if not len(rows):
-            return Step(last[which], last_ends[which], 0)
         made = self._program.advance(self._memory[frame], which[rows], bars[:, self._columns])
-        newest = np.append(which[rows][1:] != which[rows][:-1], True)
-        if frame == self._base:
-            values, of = made, ends
-        else:
-            places = np.searchsorted(rows, np.arange(len(which)), side="right") - 1
-            fresh = (places >= 0) & (which[rows[places]] == which)
-            values, of = made[places], ends[places]
-            values[~fresh], of[~fresh] = last[which[~fresh]], last_ends[which[~fresh]]
+        newest = np.append(which[rows][1:] != which[rows][:-1], True)[: len(rows)]
         symbols = which[rows][newest]
+        if frame == self._base:
+            step = Step(made, rows, ends, len(rows))
+        else:
+            first = np.append(True, which[1:] != which[:-1])[: len(which)]
+            places = np.searchsorted(rows, np.arange(len(which)), side="right") - 1
+            fresh = (places >= 0) & (which[rows[places]] == which if len(rows) else False)
+            places = np.where(fresh, places, len(rows) + np.cumsum(first) - 1)
+            before = which[first]
+            of = np.concatenate([ends, last_ends[before]])[places]
+            step = Step(np.concatenate([made, last[before]]), places, of, len(rows))
         last[symbols], last_ends[symbols] = made[newest], ends[newest]
-        return Step(values, of, len(rows))
+        return step
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The state by name, for a snapshot."""

@@ -225,21 +225,25 @@ class BarFeatures:
     ) -> pl.DataFrame:
         """What the engine gives: the keys, then the features of each frame."""
         width = len(self.program.names) - 1
+        base = steps[self.base]
         keys = pl.DataFrame(
             {
                 "symbol": symbols,
                 "session": dates(self.times.days[places]),
                 "as_of": moments(at_us),
                 "close": pl.Series(bars[:, 3], nan_to_null=True),
-                "sigma": pl.Series(steps[self.base].values[:, width], nan_to_null=True),
+                "sigma": pl.Series(base.made[base.places, width], nan_to_null=True),
             }
         )
-        values = [steps[frame].values[:, :width] for frame in self.frames]
+        every = [steps[frame] for frame in self.frames]
         if len(at_us) <= SHORT:
-            parts = [keys, _turned(np.concatenate(values, axis=1), self.columns)]
+            values = np.concatenate([step.made[step.places, :width] for step in every], axis=1)
+            parts = [keys, _turned(values, self.columns)]
         else:
-            named = (self.columns[at * width : (at + 1) * width] for at in range(len(values)))
-            parts = [keys, *(_table(each, names) for each, names in zip(values, named, strict=True))]
+            named = (self.columns[at * width : (at + 1) * width] for at in range(len(every)))
+            tables = [_table(step.made[:, :width], names) for step, names in zip(every, named, strict=True)]
+            carried = [table if step is base else table[step.places] for table, step in zip(tables, every, strict=True)]
+            parts = [keys, *carried]
         if ends:
             parts.append(pl.DataFrame([_ended(frame, steps[frame].ends) for frame in self.frames]))
         return pl.concat(parts, how="horizontal")
