@@ -301,6 +301,12 @@ def _windowed(
     """One step that needs the memory."""
     ring, length, window, least = steps[k, 2], steps[k, 3], steps[k, 4], steps[k, 5]
     e, f = steps[k, 6], steps[k, 7]
+    if code == CARRIED:
+        for back in range(window):
+            x = memory[_first(memory, ring, length, back + 1)]
+            if x == x:
+                return x
+        return math.nan
     if code == SUM:
         return _sum(memory, ring, length, window, least)
     if code == MEAN:
@@ -311,14 +317,8 @@ def _windowed(
         return _extreme(memory, ring, length, window, least, e, 1.0)
     if code == COUNT:
         return _counted(memory, ring, length, window, least, e)
-    if code <= KURTOSIS:
+    if code in (VARIANCE, DEVIATION, SKEWNESS, KURTOSIS):
         return _spread(code, memory, ring, length, window, least, int(number))
-    if code == CARRIED:
-        for back in range(window):
-            x = memory[_first(memory, ring, length, back + 1)]
-            if x == x:
-                return x
-        return math.nan
     if code == QUANTILE:
         return _quantile(memory, ring, length, window, least, number, e, scratch)
     if code == EXPONENTIAL:
