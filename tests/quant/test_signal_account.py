@@ -8,12 +8,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.quant.signal_follower import follow
 
 from openbell.core.errors import BadInput
 from openbell.quant.accounting import account, fixed_targets
 from openbell.quant.signal_account import OUTCOMES, BarRows, Rules, signal_account, sized
-
-from .signal_follower import follow
 
 FREE = {"commission_bp": 0.0, "slippage_bp": 0.0, "borrow_annual": 0.0}
 

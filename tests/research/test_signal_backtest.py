@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from tests.research.signal_forecasts import made_bars, made_forecasts
 
 from openbell.core.errors import BadInput, DataMissing
 from openbell.core.signal import PROBABILITIES
@@ -15,8 +16,6 @@ from openbell.research.signal_backtest import Policy, backtest
 from openbell.research.signal_benchmarks import regimes_before
 from openbell.research.signal_search import search
 from openbell.store.trials import Trials
-
-from .signal_forecasts import made_bars, made_forecasts
 
 POLICY = Policy(Rules(horizon_bars=5))
 AT = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
