@@ -19,6 +19,7 @@ OF_SIGNALS = ("moving_averages", "strength", "microstructure", "breakouts")
 #: Features that have values before their look-back is full: they look that far where nearer rows say nothing.
 EARLIER = (
     "opening_range_position", "opening_range_breakout", "order_flow_imbalance_5", "order_flow_imbalance_20",
+    "tick_imbalance_5", "tick_imbalance_20",
 )  # fmt: skip
 
 BOUNDS = {

@@ -207,12 +207,13 @@ def test_order_flow_by_the_quotes_and_by_the_ticks(walk):
     quotes["bid"][30:35], quotes["ask"][30:35] = 100.0, 100.4  # the close lies above the middle: bought
     quotes["bid"][35:40], quotes["ask"][35:40] = 100.6, 101.0  # below: sold
     frame = one_symbol(flat).with_columns(pl.Series(name, x, nan_to_null=True) for name, x in quotes.items())
-    got = computed(frame, "order_flow_imbalance_5")["order_flow_imbalance_5"]
-    side = np.zeros(n)
+    both = computed(frame, "order_flow_imbalance_5", "tick_imbalance_5")
+    got, side = both["order_flow_imbalance_5"], np.zeros(n)
     side[10:12], side[12:14] = 1.0, -1.0  # one row of standing still keeps the side, the next one has none
     side[30:35], side[35:40] = 1.0, -1.0
-    theirs = [(side[at - 4 : at + 1] * v[at - 4 : at + 1]).sum() / v[at - 4 : at + 1].sum() for at in range(6, n)]
-    same(got, theirs)
+    same(got, (windows(side * v, 5).sum(1) / windows(v, 5).sum(1))[2:])
+    side[30:40] = 0.0
+    same(both["tick_imbalance_5"], (windows(side * v, 5).sum(1) / windows(v, 5).sum(1))[2:])
 
 
 def test_the_logistic_is_the_normal_distribution_within_what_it_says():
@@ -269,8 +270,9 @@ def test_kyle_amihud_and_roll(walk, ours, r):
     kyle = slopes * windows(walk["volume"], 50).mean(1)[1:]
     same(ours["kyle_lambda_50"], kyle, tolerance=1e-7)
     assert (kyle > 0).all()
-    impact = np.abs(np.expm1(r)) / (walk["close"][1:] * walk["volume"][1:])
-    same(ours["illiquidity_ratio_10_100"], windows(impact, 10).mean(1)[90:] / windows(impact, 100).mean(1))
+    size, dollars = np.abs(np.expm1(r)), (walk["close"] * walk["volume"])[1:]
+    near = windows(size, 10).sum(1)[90:] / windows(dollars, 10).sum(1)[90:]
+    same(ours["illiquidity_ratio_10_100"], near / (windows(size, 100).sum(1) / windows(dollars, 100).sum(1)))
     pairs = zip(windows(r[1:], 50), windows(r[:-1], 50), strict=True)
     cov = np.array([np.cov(a, b, ddof=0)[0, 1] for a, b in pairs])
     same(ours["roll_spread_50"], 2 * np.sqrt(np.maximum(-cov, 0)), tolerance=1e-7)
@@ -346,7 +348,7 @@ def test_breakouts_compare_with_the_rows_before(walk, ours, compute):
         assert ours["resistance_touches_20"][at] == near >= 1
         assert ours["support_touches_20"][at] == (low[at - 20 : at] <= bottom[at - 20] + atr[at] / 2).sum()
     pivot = (h + low + c)[:-1] / 3
-    same(ours["pivot_distance"], (c[1:] - pivot) / (h - low)[:-1])
+    np.testing.assert_allclose(ours["pivot_distance"][20:], ((c[1:] - pivot) / atr[1:])[19:], rtol=1e-9)
 
 
 def test_narrow_inside_and_outside_bars(walk, ours):

@@ -131,16 +131,15 @@ def touches(side: str) -> pl.Expr:
     return counted
 
 
-@feature(unit="ranges of the row before")
+@feature(unit="average true ranges")
 def pivot_distance() -> pl.Expr:
-    """Close less the pivot of the row before (mean of its high, low and close), over that row's range.
+    """Close less the pivot of the row before (mean of its high, low and close), over the average true range.
 
     References
     ----------
     Person (2004), A Complete Guide to Technical Trading Tactics.
     """
-    top, bottom = high.shift(1), low.shift(1)
-    return ratio(close - (top + bottom + previous_close) / 3.0, top - bottom)
+    return ratio(close - (high.shift(1) + low.shift(1) + previous_close) / 3.0, atr_14)
 
 
 @feature(unit="fraction of the channel, may lie outside [0, 1]")

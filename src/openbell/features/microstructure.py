@@ -1,7 +1,7 @@
 """Microstructure: what a trade costs, who was in a hurry, and at which prices the volume lay.
 
-Quotes are those standing at the end of a bar. Where a source has none, what stands on quotes alone is null; the flow of
-orders is then told by the ticks. ``session_*`` are of the session up to the end of the bar.
+Quotes are those standing at the end of a bar. Where a source has none, what stands on them is switched off; the flow of
+orders is then told by the ticks alone. ``session_*`` are of the session up to the end of the bar.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def effective_spread_20() -> pl.Expr:
 
 
 #: Side of the last trade of a bar. Tick rule: sign of the last change, of the one before where there was none.
-_tick = pl.when(change != 0).then(change.sign()).otherwise(change.shift(1).sign() + change)
+_tick = shared("tick_side", pl.when(change != 0).then(change.sign()).otherwise(change.shift(1).sign() + change))
 #: Quote rule: above the middle a buyer, below it a seller; at the middle and without quotes the tick rule.
 _side = shared(
     "trade_side",
@@ -120,13 +120,27 @@ def order_flow_imbalance(window: int) -> pl.Expr:
     """Volume of the bars that buyers ended less that of sellers, over both.
 
     The side is that of the last trade: by the quotes at the end of the bar, where the trade lies off their middle;
-    else by the last change of the close, or by the one before where that was none.
+    else by the last change of the close, or by the one before where that was none. Switched off where a data set has
+    no quotes at all: `tick_imbalance` then says the same by the ticks alone.
 
     References
     ----------
     Lee and Ready (1991), Journal of Finance 46, 733-746.
     """
     return ratio(total(_side * volume, window), total(volume, window))
+
+
+@feature(unit="share in [-1, 1]", name="tick_imbalance_{window}", over={"window": (5, 20)})
+def tick_imbalance(window: int) -> pl.Expr:
+    """Volume of the bars that closed on a rise less that of those on a fall, over both: the tick rule.
+
+    A bar whose close did not change counts to the side of the change before; 0 where that was none either.
+
+    References
+    ----------
+    Lee and Ready (1991), Journal of Finance 46, 733-746.
+    """
+    return ratio(total(_tick * volume, window), total(volume, window))
 
 
 def normal_share(x: pl.Expr) -> pl.Expr:
@@ -288,14 +302,18 @@ def kyle_lambda_50() -> pl.Expr:
 
 @feature(unit="ratio")
 def illiquidity_ratio_10_100() -> pl.Expr:
-    """Amihud's illiquidity (size of the return per dollar traded), mean of 10 rows over that of 100.
+    """Illiquidity of 10 rows over that of 100: sum of the sizes of the returns over the sum of the dollars traded.
+
+    Amihud takes the mean of the ratios; of sums a bar without a trade, which is common within the session, has its
+    share too.
 
     References
     ----------
     Amihud (2002), Journal of Financial Markets 5, 31-56.
     """
-    impact = shared("amihud_impact", ratio(returns().abs(), dollar_volume))
-    return ratio(sma(impact, 10), sma(impact, 100))
+    sizes = returns().abs()
+    near, far = (ratio(total(sizes, rows), total(dollar_volume, rows)) for rows in (10, 100))
+    return ratio(near, far)
 
 
 @feature(unit="fraction of the price")
