@@ -14,7 +14,7 @@ from openbell.core.errors import BadInput, DataMissing, Refused
 from openbell.core.signal import Call, Status
 from openbell.store.signal_outcomes import OUTCOME
 from openbell.store.signal_pages import TABLE
-from openbell.store.signals import EVERY, Signals, Which
+from openbell.store.signals import ALL, Signals, Which
 
 sys.path.insert(0, str(Path(__file__).parent))
 from signal_cases import AT, DAY, HOUR, made
@@ -460,7 +460,7 @@ def test_a_cursor_that_was_changed_or_is_foreign_is_refused(store):
     many(store)
     cursor = store.page(Which(), 5).cursor
     assert store.page(Which(), 5, cursor).rows
-    others = [store.page(Which(symbols=("S1",)), 2).cursor, store.page(EVERY, 5).cursor, "", "x", "é", "OTk5OS41",
+    others = [store.page(Which(symbols=("S1",)), 2).cursor, store.page(ALL, 5).cursor, "", "x", "é", "OTk5OS41",
               cursor + "=", cursor + "A", cursor[:-4], cursor[:10] + "B" + cursor[11:], " " + cursor]  # fmt: skip
     for other in others:
         with pytest.raises(BadInput, match="is no cursor of these signals"):

@@ -106,7 +106,7 @@ class Which:
 #: Every signal that is not archived.
 LIVE = Which()
 #: Every signal.
-EVERY = Which(archived=True)
+ALL = Which(archived=True)
 
 
 @dataclass(frozen=True, slots=True)

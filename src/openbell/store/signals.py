@@ -21,7 +21,7 @@ from openbell.core.time import utc
 from openbell.store import signal_acts as acts
 from openbell.store import signal_outcomes, signal_pages, signal_writing
 from openbell.store.database import Database
-from openbell.store.signal_pages import EVERY, LIVE, Page, Which
+from openbell.store.signal_pages import ALL, LIVE, Page, Which
 from openbell.store.signal_rows import Event, Stored, event, stored
 from openbell.store.signal_schema import signal_events, trading_signals
 from openbell.store.signal_writing import Written
@@ -182,7 +182,7 @@ class Signals:
             acts.found(connection, id)
             return tuple(event(row) for row in connection.execute(wanted))
 
-    def table(self, which: Which = EVERY) -> pl.DataFrame:
+    def table(self, which: Which = ALL) -> pl.DataFrame:
         """Signals of `which` with the columns of `signal_pages.TABLE`, by id; by default with the archive."""
         with self.database.reading() as connection:
             return signal_pages.table(connection, which)
@@ -200,4 +200,4 @@ class Signals:
         return {Status(status): count for status, count in rows}
 
 
-__all__ = ["EVERY", "LIVE", "Event", "Page", "Signals", "Stored", "Which", "Written"]
+__all__ = ["ALL", "LIVE", "Event", "Page", "Signals", "Stored", "Which", "Written"]
