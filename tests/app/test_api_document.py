@@ -27,7 +27,8 @@ OPERATIONS = [
     "POST /calculate_risk_reward", "POST /predict", "POST /predict/batch", "POST /parse", "POST /outcomes",
     "GET /market/{symbol}", "GET /health", "GET /ready", "GET /health/detailed", "GET /metrics", "GET /models",
     "GET /confidence/history", "GET /confidence/trends",
-    "GET /signals", "GET /signals/active/{symbol}", "GET /signals/{id}", "POST /signals/{id}/executed",
+    "GET /signals", "GET /signals/active/{symbol}", "GET /signals/analytics", "GET /signals/{id}",
+    "POST /signals/{id}/executed",
     "POST /signals/{id}/cancel",
 ]  # fmt: skip
 #: Requests to these have nothing in them that could be wrong.
@@ -117,6 +118,7 @@ def test_what_is_told_of_signals_is_as_documented(served, schema):
     asked = [
         ("GET /signals", {}, None),
         ("GET /signals/active/{symbol}", {"symbol": "DIA"}, None),
+        ("GET /signals/analytics", {}, None),
         ("GET /signals/{id}", {"id": first}, None),
         ("POST /signals/{id}/executed", {"id": first}, {"word": "w"}),
         ("POST /signals/{id}/cancel", {"id": second}, {"why": "Enough."}),

@@ -50,6 +50,7 @@ ASKED = [
     ("GET", "/confidence/trends", None, "read"),
     ("GET", "/signals", None, "read"),
     ("GET", "/signals/active/SPY", None, "read"),
+    ("GET", "/signals/analytics", None, "read"),
     ("GET", "/signals/1", None, "read"),
     ("POST", "/signals/1/executed", {}, "signals"),
     ("POST", "/signals/1/cancel", {"why": "Enough."}, "signals"),

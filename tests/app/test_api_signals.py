@@ -92,7 +92,8 @@ def test_a_cursor_that_was_changed_or_belongs_to_other_filters_is_refused(served
     [
         ({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"type": "BYE"}, "type"), ({"status": "LIVE"}, "status"),
         ({"min_confidence": 1.1}, "min_confidence"), ({"min_confidence": "nan"}, "min_confidence"),
-        ({"first": "2025-05-22T10:00:00"}, "time zone"), ({"symbol": "A\0"}, "symbol"), ({"symbol": "A" * 11}, "symbol"),
+        ({"first": "2025-05-22T10:00:00"}, "time zone"), ({"symbol": "A\0"}, "symbol"),
+        ({"symbol": "A" * 11}, "symbol"),
         ({"first": "2025-05-23T00:00:00Z", "last": "2025-05-22T00:00:00Z"}, "lies after the last"),
     ],
 )  # fmt: skip

@@ -14,7 +14,10 @@ import structlog
 from openbell.core.errors import OpenbellError
 
 if TYPE_CHECKING:
+    from openbell.app.api.ports import SignalStore
     from openbell.app.home import Home
+    from openbell.research.signal_analytics import Analytics
+    from openbell.store.signal_pages import Which
     from openbell.store.signals import Signals
 
 #: How often it is looked for signals whose time is over, and how often the archive is filled.
@@ -40,6 +43,13 @@ class LiveSignals:
         """Give its connections back, where it was opened."""
         if "signals" in vars(self.home):
             self.home.signals.close()
+
+
+def worth(store: SignalStore, which: Which, as_of: dt.datetime) -> Analytics:
+    """What the signals of `which` came to, as far as it was known by `as_of`, with what happened to them."""
+    from openbell.research.signal_analytics import analytics
+
+    return analytics(store.table(which), store.events_table(), as_of=as_of)
 
 
 @dataclass(eq=False)

@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import polars as pl
+
 from openbell.core.assessment import Asked, Assessment
 from openbell.core.ticket import MarketState
 from openbell.store.api_keys import ApiKey
@@ -136,6 +138,14 @@ class SignalStore(Protocol):
 
     def cancel(self, id: int, *, at: dt.datetime, by: str, why: str, word: str | None) -> Stored:
         """Say that a signal is not to be acted on."""
+        ...
+
+    def table(self, which: Which) -> pl.DataFrame:
+        """Signals of `which` with the columns of `store.signal_pages.TABLE`."""
+        ...
+
+    def events_table(self) -> pl.DataFrame:
+        """Events of all signals with the columns of `store.signal_pages.EVENTS`."""
         ...
 
     def events(self, id: int) -> Sequence[Event]:

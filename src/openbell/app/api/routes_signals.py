@@ -33,6 +33,8 @@ Actor = Annotated[ApiKey, Depends(admitted("signals", "signals"))]
 Id = Annotated[int, Path(ge=1, le=shapes.MOST_ID)]
 Symbol = Annotated[str, Path(min_length=1, max_length=10, pattern=r"^[\x21-\x7e]+$")]
 SymbolQuery = Annotated[str | None, Query(max_length=10)]
+CallQuery = Annotated[shapes.CallWord | None, Query()]
+StatusQuery = Annotated[shapes.StatusWord | None, Query()]
 VersionQuery = Annotated[str | None, Query(max_length=50)]
 Least = Annotated[float | None, Query(ge=0, le=1)]
 Cursor = Annotated[str | None, Query(max_length=400)]
@@ -55,8 +57,8 @@ async def signals(
     request: Request,
     caller: Reader,
     symbol: SymbolQuery = None,
-    type: Annotated[shapes.CallWord | None, Query()] = None,
-    status: Annotated[shapes.StatusWord | None, Query()] = None,
+    type: CallQuery = None,
+    status: StatusQuery = None,
     model_version: VersionQuery = None,
     first: MomentQuery = None,
     last: MomentQuery = None,
@@ -80,6 +82,25 @@ async def active(request: Request, symbol: Symbol, caller: Reader) -> Response:
     """
     desk = desk_of(request)
     return Response(await asyncio.to_thread(desk.active.answer, symbol.upper()), media_type="application/json")
+
+
+@router.get("/analytics", responses=_answers(shapes.SignalAnalytics, *_ASKED))
+async def analytics(
+    request: Request,
+    caller: Reader,
+    by: Annotated[shapes.GroupWord, Query()] = "all",
+    symbol: SymbolQuery = None,
+    type: CallQuery = None,
+    status: StatusQuery = None,
+    model_version: VersionQuery = None,
+    first: MomentQuery = None,
+    last: MomentQuery = None,
+    min_confidence: Least = None,
+    archived: bool = True,
+) -> Response:
+    """What signals were worth: shares with base rates, returns after costs and calibration, each with its interval."""
+    which = _which(symbol, type, status, model_version, first, last, min_confidence, archived)
+    return json_response(await desk_of(request).analytics(which, by))
 
 
 @router.get("/{id}", responses=_answers(shapes.SignalWhole, *_ASKED, 404))

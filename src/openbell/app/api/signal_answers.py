@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from openbell.app.outputs import plain_rows
 from openbell.core.signal import CALLS, Status
 from openbell.store.signal_rows import Event, Outcome, Stored
+
+if TYPE_CHECKING:
+    from openbell.research.signal_analytics import Analytics
+
+#: What signals are told apart by, and what `research.signal_analytics.BY` calls it.
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "all": "all",
+        "symbol": "symbol",
+        "call": "call",
+        "band": "confidence",
+        "regime": "regime",
+        "age": "age",
+        "model": "model_version",
+    }
+)
 
 
 def status_at(stored: Stored, at: dt.datetime) -> Status:
@@ -88,6 +106,34 @@ def active_answer(symbol: str, at: dt.datetime, found: Sequence[Stored]) -> dict
 def page_answer(rows: Sequence[Stored], cursor: str | None, at: dt.datetime) -> Mapping[str, Any]:
     """A page, newest first."""
     return {"signals": [signal_answer(each, at) for each in rows], "cursor": cursor}
+
+
+def analytics_answer(found: Analytics, as_of: dt.datetime) -> dict[str, Any]:
+    """What signals were worth, by everything that they are told apart by: `one_group` of it is an answer."""
+    rows = plain_rows(found.rows)
+    said = found.calibration
+    return {
+        "as_of": _text(as_of),
+        "groups": {
+            word: [{name: each[name] for name in each if name != "by"} for each in rows if each["by"] == name_]
+            for word, name_ in GROUPS.items()
+        },
+        "reliability": plain_rows(found.reliability),
+        "calibration": {
+            "error": said.value,
+            "low": said.low,
+            "high": said.high,
+            "by_chance": found.calibration_by_chance,
+            "classwise": found.calibration_classwise,
+        },
+        "counts": dict(found.counts),
+        "notes": list(found.notes),
+    }
+
+
+def one_group(told: Mapping[str, Any], by: str) -> dict[str, Any]:
+    """Of `analytics_answer` the groups by one thing."""
+    return dict(told) | {"by": by, "groups": told["groups"][by]}
 
 
 def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:

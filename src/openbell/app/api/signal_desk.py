@@ -7,21 +7,26 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from openbell.app.api.metrics import Metrics
 from openbell.app.api.ports import Cache, SignalStore
 from openbell.app.api.problems import Problem
-from openbell.app.api.signal_answers import active_answer
+from openbell.app.api.signal_answers import active_answer, analytics_answer, one_group
 from openbell.app.api.signal_cache import ActiveSignals
 from openbell.app.api.signal_feed import SignalFeed
+from openbell.app.signals_store import worth
 from openbell.core.errors import DataMissing, OpenbellError, Refused, nearest
+from openbell.store.cache import cache_key
+from openbell.store.signal_pages import Which
 from openbell.store.signal_rows import Stored
 from openbell.store.signal_tail import events_after, known_symbols, newest_event
 
 T = TypeVar("T")
+#: How long analytics are kept: they take a second or more, and outcomes come with bars.
+ANALYTICS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,10 @@ class SignalDesk:
         except DataMissing as missing:
             raise Problem(404, str(missing)) from None
 
-    async def aside(self, ask: Callable[[SignalStore], T]) -> T:
-        """As `asked`, of what takes long."""
-        return await asyncio.get_running_loop().run_in_executor(self._aside, lambda: ask(self.opened()))
+    async def analytics(self, which: Which, by: str) -> dict[str, Any]:
+        """What the signals of `which` were worth, told apart by `by`; some seconds old at most, as ``as_of`` says."""
+        told = await asyncio.get_running_loop().run_in_executor(self._aside, self._analytics, which)
+        return one_group(orjson.loads(told), by)
 
     async def acted(self, action: str, act: Callable[[SignalStore, dt.datetime], Stored]) -> Stored:
         """What became of a signal by `act`; `Refused` where the rules of its life are against it."""
@@ -88,6 +94,17 @@ class SignalDesk:
     def close(self) -> None:
         """Begin nothing more."""
         self._aside.shutdown(wait=False, cancel_futures=True)
+
+    def _analytics(self, which: Which) -> bytes:
+        """All groups at once; kept also for who was answered by 504 and asks again."""
+        key = cache_key("signal-analytics", of=self.of, which=which.mark)
+        told = self.cache.get(key) if self.keep_seconds > 0 else None
+        if told is None:
+            at = self.now()
+            told = orjson.dumps(analytics_answer(worth(self.opened(), which, at), at))
+            if self.keep_seconds > 0:
+                self.cache.put(key, told, ANALYTICS_SECONDS)
+        return told
 
     def _active(self, symbol: str, at: dt.datetime) -> tuple[Sequence[Stored], bytes]:
         """The active signals of a symbol and their answer; a symbol that never had one is a `Problem` 404."""

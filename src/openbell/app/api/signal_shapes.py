@@ -12,6 +12,7 @@ from openbell.app.api.shapes import Shape
 
 CallWord = Literal["BUY", "SELL", "HOLD"]
 StatusWord = Literal["ACTIVE", "EXECUTED", "EXPIRED", "SUPERSEDED", "CANCELLED"]
+GroupWord = Literal["all", "symbol", "call", "band", "regime", "age", "model"]
 #: The highest id that a database takes.
 MOST_ID = 2**63 - 1
 
@@ -138,8 +139,23 @@ class ActiveSignals(Shape):
     signals: list[SignalRow]
 
 
-class SignalAnalytics(Shape):
-    """What signals were worth, by groups; intervals hold with the confidence that `confidence` says."""
+class Calibration(Shape):
+    """Expected calibration error of the confidence, with its interval and what true probabilities would show."""
 
-    by: str
+    error: float | None
+    low: float | None
+    high: float | None
+    by_chance: float | None
+    classwise: float | None
+
+
+class SignalAnalytics(Shape):
+    """What signals were worth at `as_of`; intervals are of 95 %, shares and returns fractions after costs."""
+
+    as_of: dt.datetime
+    by: GroupWord
     groups: list[dict[str, float | int | str | bool | None]]
+    reliability: list[dict[str, float | int | str | bool | None]]
+    calibration: Calibration
+    counts: dict[str, int]
+    notes: list[str]

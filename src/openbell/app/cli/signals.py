@@ -224,6 +224,75 @@ def cancel(
         )
 
 
+def analytics(
+    by: Annotated[
+        str, typer.Option("--by", metavar="WHAT", help="all, symbol, call, band (of confidence), regime, age or model.")
+    ] = "all",
+    symbol: SymbolOption = None,
+    status: StatusOption = None,
+    call: TypeOption = None,
+    model: ModelOption = None,
+    first: FirstOption = None,
+    last: LastOption = None,
+    min_confidence: ConfidenceOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What signals were worth, the archive included: every share with its base rate, every figure with its interval.
+
+    `age` is that of a signal when it was acted on.
+    """
+    from openbell.app.api.signal_answers import GROUPS, analytics_answer, one_group
+    from openbell.app.clock import now
+    from openbell.app.signals_store import worth
+    from openbell.core.errors import unknown
+
+    if by not in GROUPS:
+        raise unknown("grouping of signals", by, GROUPS)
+    which, at = _which(symbol, call, status, model, first, last, min_confidence, True), now()
+    store = _kept(home, sets, settings)
+    told = one_group(analytics_answer(worth(store, which, at), at), by)
+    if as_json:
+        print_json(told)
+    else:
+        _tell_worth(told)
+
+
+_SHARES = ("accuracy", "accuracy_low", "accuracy_high", "base_rate")
+_RETURNS = (
+    "hit_rate",
+    "hit_low",
+    "hit_high",
+    "mean_return",
+    "return_low",
+    "return_high",
+    "profit_factor",
+    "expectancy",
+)
+
+
+def _tell_worth(told: dict[str, Any]) -> None:
+    import polars as pl
+
+    print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in told["counts"].items() if count))
+    for note in told["notes"]:
+        print(note)
+    if not told["groups"]:
+        return
+    shown = pl.DataFrame(told["groups"], infer_schema_length=None)
+    print_table(shown.select("value", "signals", "known", "days", "mean_confidence", *_SHARES, "interval"), "The class")
+    print_table(shown.select("value", "trades", *_RETURNS, "enough"), "The trades, after costs")
+    said = told["calibration"]
+    if said["error"] is not None:
+        low, high = (f"{said[name]:.4f}" if said[name] is not None else "?" for name in ("low", "high"))
+        print(
+            f"Calibration error {said['error']:.4f} ({low} to {high}); true probabilities would show "
+            f"{said['by_chance'] or 0.0:.4f} by chance."
+        )
+
+
 def tidy(
     home: HomeOption = None, sets: SetOption = None, settings: SettingsOption = None, as_json: JsonOption = False
 ) -> None:
@@ -246,5 +315,6 @@ def mount(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command("show")(show)
     group.command("cancel")(cancel)
+    group.command("analytics")(analytics)
     group.command("tidy")(tidy)
     app.add_typer(group, name="signals")
