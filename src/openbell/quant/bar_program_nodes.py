@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,22 @@ def _binary(reader: Reader, body: Any) -> int:
         raise Unreadable(f"the operator `{body['op']}` has no step in a bar program.")
     operation, turned = _BINARY[body["op"]]
     left, right = reader.read(body["left"]), reader.read(body["right"])
+    divisor = reader.literal(right) if operation in ("OVER", "FLOOR_OVER", "MODULO") else None
+    if divisor is not None and reader.literal(left) is None:
+        return _by_reciprocal(reader, operation, left, divisor)
     return reader.put(operation, right, left) if turned else reader.put(operation, left, right)
+
+
+def _by_reciprocal(reader: Reader, operation: str, left: int, divisor: float) -> int:
+    """A division by a number written out, which Polars does as a product: the last bit decides whether prices tie."""
+    inverse = 1.0 / divisor if divisor else math.copysign(math.inf, divisor)
+    quotient = reader.put("TIMES", left, reader.number(inverse))
+    if operation == "OVER":
+        return quotient
+    whole = reader.put("FLOOR", quotient)
+    if operation == "FLOOR_OVER":
+        return whole
+    return reader.put("MINUS", left, reader.put("TIMES", whole, reader.number(divisor)))
 
 
 def _choice(reader: Reader, body: Any) -> int:

@@ -98,6 +98,11 @@ class Reader:
             self._columns[name] = self.read(self.definitions[name]) if shared else self.put(COLUMN, column=name)
         return self._columns[name]
 
+    def literal(self, register: int) -> float | None:
+        """The number that a register always holds; None where it is no literal, or null."""
+        step = self._list[register]
+        return step.number if step.operation == LITERAL and step.option else None
+
     def is_truth(self, register: int) -> bool:
         """Whether a register holds 0, 1 and null alone."""
         return self._list[register].operation in TRUTHS
