@@ -361,7 +361,9 @@ def realised_volatility(window: int) -> pl.Expr:
     ----------
     Andersen, Bollerslev, Diebold and Labys (2003), Econometrica 71, 579-625.
     """
-    return total(log_return.pow(2), window).clip(lower_bound=0.0).sqrt()
+    largest = highest(log_return.abs(), window)
+    # What a running sum of squares leaves behind a wild time is no volatility of a price that stands still.
+    return pl.when(largest > 0).then(total(log_return.pow(2), window).clip(lower_bound=0.0).sqrt()).otherwise(largest)
 
 
 @feature(unit="share")
