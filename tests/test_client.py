@@ -441,3 +441,67 @@ def test_the_defaults_are_those_of_the_request():
     found = ClientSettings()
     assert (found.enabled, found.min_win_probability, found.timeout) == (True, 0.55, 5.0)
     assert (found.retry_attempts, found.cache_predictions) == (3, True)
+
+
+class Signals:
+    """A service of signals: what it is asked is kept, what it answers is next in the list."""
+
+    def __init__(self, *answers) -> None:
+        self.answers, self.asked = list(answers), []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content) if request.content else None
+        self.asked.append((request.method, request.url.raw_path.decode(), body))
+        found = self.answers.pop(0)
+        return found if isinstance(found, httpx2.Response) else httpx2.Response(200, json=found)
+
+
+def of_signals(service: Signals, **settings) -> SyncPredictionClient:
+    given = {"api_url": "http://gate.test"} | settings
+    return SyncPredictionClient(given, api_key=KEY, transport=httpx2.MockTransport(service), sleep=Service().sleep)
+
+
+def test_every_endpoint_of_signals_is_asked_as_it_wants_it():
+    service = Signals(*({"n": n} for n in range(6)))
+    with of_signals(service) as client:
+        found = [
+            client.signals(symbol="SPY", first=dt.datetime(2025, 5, 22, tzinfo=dt.UTC), cursor=None),
+            client.signal(7),
+            client.active_signals("BRK/B"),
+            client.signal_analytics(by="band"),
+            client.signal_executed(7, by="me"),
+            client.cancel_signal(8, "News."),
+        ]
+    assert found == [{"n": n} for n in range(6)]
+    acted = service.asked[4][2]
+    assert service.asked == [
+        ("GET", "/signals?symbol=SPY&first=2025-05-22T00%3A00%3A00%2B00%3A00", None),
+        ("GET", "/signals/7", None),
+        ("GET", "/signals/active/BRK%2FB", None),
+        ("GET", "/signals/analytics?by=band", None),
+        ("POST", "/signals/7/executed", {"by": "me", "word": acted["word"]}),
+        ("POST", "/signals/8/cancel", {"why": "News."}),
+    ]
+
+
+def test_an_act_that_is_tried_again_is_one_act_and_a_refusal_is_not_tried_again():
+    """Kills: a new word for each try, by which the second try of an act that was done is refused."""
+    service = Signals(
+        problem(503, "Busy."), {"status": "EXECUTED"}, {"status": "EXECUTED"}, problem(409, "It expired.")
+    )
+    with of_signals(service) as client:
+        client.signal_executed(7)
+        client.signal_executed(7)
+        with pytest.raises(ServiceError, match="It expired") as refused:
+            client.signal_executed(7)
+    words = [body["word"] for _, _, body in service.asked]
+    assert words[0] == words[1]
+    assert len(set(words)) == 3
+    assert refused.value.status == 409
+
+
+def test_a_client_that_is_disabled_acts_on_no_signal():
+    service = Signals()
+    with of_signals(service, enabled=False) as client, pytest.raises(ServiceError, match="disabled"):
+        client.signal_executed(7)
+    assert service.asked == []

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
@@ -46,8 +47,12 @@ class SignalCalls(ABC):
         return await self._told("GET", "/signals/analytics", params=_written(filters))
 
     async def signal_executed(self, id: int, *, by: str | None = None) -> _Answer:
-        """Say that a signal is acted on; one that is not active any more is refused with `status` 409."""
-        return await self._told("POST", f"/signals/{int(id)}/executed", {} if by is None else {"by": by})
+        """Say that a signal is acted on, before doing so; one that is not active any more is refused by `status` 409.
+
+        Of all who call this for a signal one is answered; tries of this call that were not are repeated as one act.
+        """
+        body = {"word": uuid.uuid4().hex} | ({} if by is None else {"by": by})
+        return await self._told("POST", f"/signals/{int(id)}/executed", body)
 
     async def cancel_signal(self, id: int, why: str, *, by: str | None = None) -> _Answer:
         """Say that a signal is not to be acted on, and why."""

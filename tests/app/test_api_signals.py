@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
 from starlette.websockets import WebSocketDisconnect
 from tests.app.made_signals import made
@@ -21,12 +22,13 @@ from openbell.app.signals_store import LiveSignals, SignalUpkeep
 from openbell.core.errors import StorageFailed
 from openbell.core.signal import Call, Status
 from openbell.store.cache import open_cache
+from openbell.store.signal_outcomes import OUTCOME
 from openbell.store.signals import Signals
 
 
 @pytest.fixture
 def served(tmp_path: Path):
-    with Served(tmp_path) as small:
+    with Served(tmp_path, {"timeout_seconds": 60.0}) as small:
         yield small
 
 
@@ -131,6 +133,56 @@ def test_a_symbol_that_never_had_a_signal_is_told_the_nearest(served):
     assert active(served, "qqq") == []
     for bad in ("S%20Y", "S" * 11, "%00"):
         problem(served.client.get(f"/signals/active/{bad}"), 422)
+
+
+def with_outcomes(served: Served) -> None:
+    """Forty HOLDs at 0.8 of which 30 came true, ten BUYs at 0.7 of which 4 did; one more without an outcome."""
+    days = [AT - dt.timedelta(days=n) for n in range(1, 42)]
+    holds = [made("SPY", Call.HOLD, created_at=at) for at in days[:40]]
+    buys = [made("QQQ", created_at=at) for at in days[:11]]
+    ids = [each.id for each in served.signals.write([*holds, *buys], at=AT)]
+    came = ["HOLD"] * 30 + ["BUY"] * 10 + ["BUY"] * 4 + ["SELL"] * 6
+    rows = {
+        "id": ids[:50],
+        "outcome": came,
+        "known_at": [at + dt.timedelta(hours=2) for at in (*days[:40], *days[:10])],
+    }
+    blank = {name: [None] * 50 for name in OUTCOME if name not in rows}
+    gained = {"return_fraction": [None] * 40 + [0.02] * 4 + [-0.01] * 6}
+    served.signals.record_outcomes(pl.DataFrame(rows | blank | gained, schema={"id": pl.Int64, **OUTCOME}))
+
+
+def test_what_signals_were_worth_is_told_by_what_is_asked(served):
+    """Worked by hand: 30 of 40 and 4 of 10; the profit factor 0.08 / 0.06. Kills: groups of another thing."""
+    with_outcomes(served)
+    told = served.client.get("/signals/analytics", params={"by": "symbol"}).json()
+    spy, qqq = (next(each for each in told["groups"] if each["value"] == name) for name in ("SPY", "QQQ"))
+    assert (spy["signals"], spy["known"], spy["accuracy"]) == (40, 40, 0.75)
+    assert (qqq["signals"], qqq["known"], qqq["accuracy"], qqq["hit_rate"]) == (11, 10, 0.4, 0.4)
+    assert qqq["profit_factor"] == pytest.approx(0.08 / 0.06)
+    assert spy["accuracy_low"] < 0.75 < spy["accuracy_high"]
+    assert told["counts"]["signals"] == 51
+    assert any("1 of 51" in each for each in told["notes"])
+    for by, values in {
+        "all": {"all"}, "call": {"BUY", "HOLD"}, "band": {"0.70 to 0.80", "0.80 to 0.90"}, "regime": {"calm"},
+        "age": {"not executed"}, "model": {"vote@1"},
+    }.items():  # fmt: skip
+        told = served.client.get("/signals/analytics", params={"by": by}).json()
+        assert ({each["value"] for each in told["groups"]}, told["by"]) == (values, by)
+    one = served.client.get("/signals/analytics", params={"symbol": "QQQ", "type": "BUY"}).json()
+    assert (one["groups"][0]["signals"], one["counts"]["signals"]) == (11, 11)
+    assert "`by`" in problem(served.client.get("/signals/analytics?by=moon"), 422)
+
+
+def test_analytics_are_kept_for_a_while_and_say_of_when_they_are(served):
+    with_outcomes(served)
+    first = served.client.get("/signals/analytics?by=call").json()
+    served.signals.write([made("IWM")], at=AT)
+    served.clock.go(29)
+    assert served.client.get("/signals/analytics?by=call").json() == first
+    served.clock.go(1)
+    later = served.client.get("/signals/analytics?by=call").json()
+    assert (later["counts"]["signals"], later["as_of"] > first["as_of"]) == (52, True)
 
 
 # --- what becomes of them ---------------------------------------------------------------------------------------------

@@ -115,6 +115,17 @@ def test_tidying_ends_and_archives(say, store):
     assert len(json.loads(say("list", "--archived", "--json")[1])["signals"]) == 3
 
 
+def test_what_signals_were_worth_is_told_with_what_is_missing(say, store):
+    assert json.loads(say("analytics", "--json")[1])["groups"] == []
+    store.write([made(minutes=-n) for n in (1, 2)], at=AT)
+    code, out, _ = say("analytics", "--by", "band")
+    assert code == 0
+    assert "2 of 2 signals have no known outcome" in out
+    assert "0.70 to 0.80" in out
+    told = json.loads(say("analytics", "--by", "band", "--symbol", "SPY", "--json")[1])
+    assert (told["by"], [each["signals"] for each in told["groups"]]) == ("band", [2])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -122,6 +133,7 @@ def test_tidying_ends_and_archives(say, store):
         (("list", "--first", "yesterday"), "neither a date nor a moment"), (("list", "--cursor", "x"), "no cursor"),
         (("list", "--first", "2025-05-22T10:00:00"), "no time zone"), (("list", "--limit", "0"), "limit"),
         (("list", "--first", "2025-05-23", "--last", "2025-05-21"), "lies after the last"),
+        (("analytics", "--by", "moon"), "grouping of signals"),
         (("show", "x"), "integer"), (("list", "--min-confidence", "2"), "min-confidence"),
     ],
 )  # fmt: skip

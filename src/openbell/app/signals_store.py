@@ -52,9 +52,17 @@ def worth(store: SignalStore, which: Which, as_of: dt.datetime) -> Analytics:
     return analytics(store.table(which), store.events_table(), as_of=as_of)
 
 
+def warm() -> None:
+    """Load what intervals are resampled with: some seconds that the first who asks for analytics need not wait."""
+    import arch.bootstrap  # noqa: F401
+
+
 @dataclass(eq=False)
 class SignalUpkeep:
-    """Ends what is past its time and archives what ended `archive_days` ago. `now` and `seconds` are the clocks."""
+    """Ends what is past its time and archives what ended `archive_days` ago. `now` and `seconds` are the clocks.
+
+    With the first signals it also makes ready to tell what they are worth.
+    """
 
     store: Callable[[], Signals]
     now: Callable[[], dt.datetime]
@@ -62,6 +70,7 @@ class SignalUpkeep:
     archive_days: float
     look_seconds: float = LOOK_SECONDS
     _archived: float | None = field(default=None, init=False)
+    _warm: bool = field(default=False, init=False)
 
     async def keep(self) -> None:
         """Do it until cancelled; a failure is told, and it is tried again."""
@@ -76,9 +85,12 @@ class SignalUpkeep:
 
     def look(self) -> None:
         """Do it once; no lock is taken where nothing is over."""
-        from openbell.store.signal_tail import any_over
+        from openbell.store.signal_tail import any_over, newest_event
 
         store, at = self.store(), self.now()
+        if not self._warm and newest_event(store.database):
+            self._warm = True
+            warm()
         if any_over(store.database, at):
             store.expire(at)
         if self._archived is None or self.seconds() - self._archived >= ARCHIVE_SECONDS:
