@@ -217,7 +217,7 @@ def settle(home: Home, production: Production) -> Production:
 def check_files(home: Home, desk: str, folder: str, manifest: str) -> None:
     """Refuse a model whose files are not those of its manifest."""
     if desk == "signals":
-        from openbell.research.signal_models import load_signal_model
+        from openbell.research.signal_files import load_signal_model
 
         load_signal_model(home.models / folder, manifest)
     else:

@@ -185,7 +185,7 @@ class Said:
     model : registered version. proven : whether its walk-forward knew more than the base rates, adjusted for tries.
     barrier : stop and target lie so many volatilities of the horizon away. horizon_bars : base bars it lasts.
     bar_seconds : length of a base bar in time that can be waited, so a day of 24 h for daily bars.
-    half_life_seconds : measured half-life of its signals, None where none is known.
+    expires_at : until when its signals live; see `quant.signal_rule.end_of_life`. None takes 24 hours.
     features : the values that each symbol's row was made of, by symbol. reasons : sentences of the explanation.
     silent : why a symbol has no row, by symbol. missing : members that were not heard, with why.
     """
@@ -198,7 +198,7 @@ class Said:
     barrier: float
     horizon_bars: int
     bar_seconds: float
-    half_life_seconds: float | None = None
+    expires_at: dt.datetime | None = None
     features: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     silent: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +39,7 @@ def decide(
     Pure. Stop and target lie `barrier` volatilities of the horizon away from the price, as in training, the target at
     least `min_risk_reward` times as far. The size is such that the stop costs `risk_per_signal` of the account, at most
     `max_position`; it is 0 as long as the walk-forward of the model has not known more than the base rates. A signal
-    lives for the measured half-life, or 24 hours where none is known. `targets` are signed fractions of the account.
+    lives until the end that the forecast names, or 24 hours. `targets` are signed fractions of the account.
     """
     told = called(forecast.rows, min_confidence=min_confidence, require_single=require_single)
     sized = _Sizes(forecast, risk_per_signal, max_position, min_risk_reward)
@@ -67,8 +66,7 @@ class _Sizes:
 
     def __init__(self, said: Said, risk: float, most: float, reward: float) -> None:
         self.said, self.risk, self.most, self.reward = said, risk, most, reward
-        life = said.half_life_seconds
-        self.expires_at = said.as_of + (DEFAULT_LIFE if life is None else dt.timedelta(seconds=life))
+        self.expires_at = said.expires_at or said.as_of + DEFAULT_LIFE
 
     def signal(self, row: Mapping[str, Any]) -> Signal:
         said, call, symbol = self.said, Call(row["call"]), row["symbol"]

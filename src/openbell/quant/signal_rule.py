@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+
 import polars as pl
 
 from openbell.core.errors import BadInput
-from openbell.core.signal import CALLS, IN_SET, PROBABILITIES, Call
+from openbell.core.signal import CALLS, DEFAULT_LIFE, IN_SET, PROBABILITIES, Call
+from openbell.core.time import Sessions
+
+_DAY_SECONDS = 86_400.0
 
 
 def called(rows: pl.DataFrame, *, min_confidence: float = 0.6, require_single: bool = True) -> pl.DataFrame:
@@ -43,3 +49,28 @@ def called(rows: pl.DataFrame, *, min_confidence: float = 0.6, require_single: b
     for word, probability in zip(CALLS, PROBABILITIES, strict=True):
         confidence = pl.when(pl.col("call") == word.value).then(pl.col(probability)).otherwise(confidence)
     return rows.with_columns(call.alias("call")).with_columns(confidence.alias("confidence"))
+
+
+def end_of_life(
+    as_of: dt.datetime,
+    session: dt.date,
+    sessions: Sessions,
+    half_life_seconds: float | None,
+    *,
+    within_session: bool,
+) -> dt.datetime:
+    """Until when a signal that was made at `as_of` can be acted on.
+
+    Its life is the half-life, or 24 hours where none is known, counted in time in which the market can be acted on: a
+    signal of Friday's close does not end on Saturday. One of daily bars lives through the close of so many sessions
+    after its own as the half-life has days, rounded up, at least one; one of bars within the session ends with that.
+
+    Parameters
+    ----------
+    session : whose bar it was made of. within_session : whether its bars are shorter than a session.
+    """
+    life = DEFAULT_LIFE if half_life_seconds is None else dt.timedelta(seconds=half_life_seconds)
+    if within_session:
+        return min(as_of + life, sessions.close(session)) if as_of < sessions.close(session) else as_of + life
+    count = max(1, math.ceil(life.total_seconds() / _DAY_SECONDS))
+    return sessions.close(sessions.shift(session, count))

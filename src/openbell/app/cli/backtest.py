@@ -13,6 +13,7 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    SomeAsOfOption,
     TradesAsOfOption,
     UnderlyingOption,
     open_home,
@@ -101,6 +102,57 @@ def gate(
         print(line)
 
 
+def signals(
+    as_of: SomeAsOfOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Candidate of the training. Default: its best.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option("--min-confidence", min=0.0, max=1.0, help="Default: desks.signals.min_confidence.")
+    ] = None,
+    any_set: Annotated[
+        bool, typer.Option("--any-set", help="Follow the likeliest class, also where the conformal set holds more.")
+    ] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search how signals are best followed, and judge that on the rest.")
+    ] = False,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow the signals that the walk-forward would have issued: in at the next open, stops before targets, costs.
+
+    Beside SPY, QQQ and the symbols themselves, deflated by the number of tries, and kept on record for
+    `openbell backtest compare`. It needs a training: `openbell train signals`. Whether the model was proven is said
+    and not asked.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.signals_backtest import backtest_signals
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("backtest signals") as progress:
+        done = backtest_signals(
+            opened,
+            some_date(as_of),
+            candidate=model,
+            min_confidence=min_confidence,
+            require_single=False if any_set else None,
+            capital_usd=capital,
+            searching=search,
+            progress=progress,
+        )
+    if as_json:
+        print_json(done.as_json())
+        return
+    print_table(done.table(), f"{done.found.model}: {done.found.sessions[0]} to {done.found.sessions[-1]}")
+    for line in done.lines():
+        print(line)
+
+
 def listed(
     desk: Annotated[str | None, typer.Option("--desk", metavar="NAME", help="Only those of one desk.")] = None,
     home: HomeOption = None,
@@ -150,6 +202,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Walk a desk through its past with its account.")
     group.command("options")(options)
     group.command("gate")(gate)
+    group.command("signals")(signals)
     group.command("list")(listed)
     group.command("compare")(compare)
     app.add_typer(group, name="backtest")

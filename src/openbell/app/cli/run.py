@@ -100,6 +100,32 @@ def options(
     raise typer.Exit(done.exit_code)
 
 
+def signals(
+    as_of: SomeAsOfOption = None,
+    store: Annotated[bool, typer.Option("--store", help="Let the signals begin their life. Without it: a dry run.")] = (
+        False
+    ),
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """BUY, SELL or HOLD for each symbol on the last bar known before the open of DATE, with size, stop and target.
+
+    The champion in office speaks, else the best of the newest training, whose signals then have no size. A dry run
+    unless --store; stored twice, a signal is one. `openbell stream` does the same bar by bar.
+    """
+    from openbell.app.signals_daily import run_signals
+
+    done = run_signals(open_home(home, sets, settings), session_date(as_of) if as_of else None, store=store)
+    if as_json:
+        print_json(done.as_json())
+        return
+    print_table(done.table(), f"Signals of {done.as_of:%Y-%m-%d %H:%M} UTC", digits=3)
+    for line in done.lines():
+        print(line)
+
+
 def _tell(done: object) -> None:
     from openbell.app.daily import Done
 
@@ -128,4 +154,5 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="The daily run of a desk: decide, judge, report, and order if told.")
     group.command("stocks")(stocks)
     group.command("options")(options)
+    group.command("signals")(signals)
     app.add_typer(group, name="run")

@@ -13,6 +13,7 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    SomeAsOfOption,
     TradesAsOfOption,
     UnderlyingOption,
     names_of,
@@ -150,10 +151,38 @@ def gate(
     raise typer.Exit(0 if held.champion else 1)
 
 
+def signals(
+    as_of: SomeAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the models of the signals desk meet out of sample; who knew more than the base rates takes office.
+
+    NAME_tuned tunes NAME within the training rows first. Each tournament spends part of a yearly budget of error, and
+    is refused where that is used up. Exit codes: 0 a champion, 1 nobody survived.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.signals_training import hold_signals
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("tournament signals") as progress:
+        held = hold_signals(opened, some_date(as_of), names_of(candidates), progress=progress)
+    if as_json:
+        print_json(held.as_json())
+    else:
+        for line in held.lines():
+            print(line)
+    raise typer.Exit(0 if held.champion else 1)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Let models and allocators meet; promote a champion or refuse.")
     group.command("stocks")(stocks)
     group.command("options")(options)
     group.command("gate")(gate)
+    group.command("signals")(signals)
     app.add_typer(group, name="tournament")

@@ -11,6 +11,7 @@ from openbell.app.cli.words import (
     JsonOption,
     SetOption,
     SettingsOption,
+    SomeAsOfOption,
     TradesAsOfOption,
     UnderlyingOption,
     names_of,
@@ -104,10 +105,38 @@ def gate(
         print(line)
 
 
+def signals(
+    as_of: SomeAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the signals desk on every decision whose outcome was known before the open of DATE, walked forward.
+
+    XGBoost, random forest, LSTM and their soft vote learn BUY, SELL and HOLD from indicators on every time frame; odds
+    are calibrated and conformal sets made on the last sessions of each fit. Accuracy stands beside base rates; whether
+    anybody ever knew more than they is said. A training that was stopped goes on where it was: run it again.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.signals_training import train_signals
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("train signals") as progress:
+        trained = train_signals(opened, some_date(as_of), names_of(candidates), progress=progress)
+    if as_json:
+        print_json(trained.as_json())
+        return
+    for line in trained.lines():
+        print(line)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Train and register a desk's candidates; nobody is put in office.")
     group.command("stocks")(stocks)
     group.command("options")(options)
     group.command("gate")(gate)
+    group.command("signals")(signals)
     app.add_typer(group, name="train")
