@@ -131,7 +131,7 @@ def probabilities(x) -> np.ndarray:
 def live(model, version="toy@1#aa"):
     """The model with all the desk knows of it."""
     return SimpleNamespace(
-        model=model, version=version, proven=True, barrier=1.0, horizon_bars=5, half_life_seconds=120.0, made_of={},
+        model=model, version=version, proven=True, barrier=1.0, horizon_bars=5, made_of={},
         regime=None,
     )  # fmt: skip
 
@@ -180,7 +180,8 @@ def running(
     kept = keeping.found()
     one = Features() if kept is None else Features.restored(kept.folder / "features-0")
     speakers = tuple(
-        Speaker(live(each, f"toy@{number}#aa"), seconds, 60.0) for number, each in zip(itertools.count(1), models)
+        Speaker(live(each, f"toy@{number}#aa"), seconds, 60.0, None, lambda at, _: at + 2 * MINUTE)
+        for number, each in zip(itertools.count(1), models)
     )
     versions = tuple(each.version for each in speakers)
     checks = CATALOGUE.checks_of("signals")

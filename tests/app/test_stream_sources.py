@@ -1,4 +1,4 @@
-"""The three sources: stored bars by the clock, a websocket that is lost and found, a Redis stream read on after a kill."""
+"""The three sources: stored bars by the clock, a websocket lost and found, a Redis stream read on after a kill."""
 
 import contextlib
 import datetime as dt

@@ -10,7 +10,9 @@ import stream_parts as small
 
 from openbell.app.stream.members import Members, Question
 from openbell.app.stream.rings import Rings
+from openbell.app.stream.speaking import Speaker
 from openbell.core.errors import BadInput
+from openbell.core.signal import Call, Signal
 
 FEATURES = pl.DataFrame({"x": [1.0, -1.0]})
 KEYS = pl.DataFrame({"t": [1, 1], "symbol": ["AAA", "BBB"]})
@@ -174,3 +176,33 @@ def test_a_ring_keeps_the_newest_rows_whether_they_come_one_by_one_or_together()
     assert again.windows(["A"])[0].equals(whole.windows(["A"])[0])
     with pytest.raises(BadInput, match="--fresh"):
         Rings(["x"], 4).from_arrays(whole.to_arrays())
+
+
+def test_reasons_that_are_late_or_fail_cost_no_signal() -> None:
+    """Kills: an explanation that a signal waits for for ever, and one asked again while the last one hangs."""
+    release = threading.Event()
+    model, at = small.Model(), small.OPENS[0]
+
+    def explain(model, features, calls, members):
+        if features["x"][0] == 1.0:
+            release.wait(30)
+        if features["x"][0] == 2.0:
+            raise ValueError("torn")
+        return [(f"{call} by {'+'.join(members)}",) for call in calls]
+
+    def reasons(x, *, waiting=True):
+        made = Signal(
+            symbol="A", call=Call.BUY, confidence=0.8, probabilities=(0.1, 0.1, 0.8), price=1.0, created_at=at,
+            expires_at=at + small.MINUTE, model_version="toy@1", features={"x": x}, missing=("net",),
+        )  # fmt: skip
+        return speaker.reasons([made], waiting=waiting)[0][0]
+
+    speaker = Speaker(small.live(model), 0.05, 60.0, explain)
+    assert reasons(0.0, waiting=False) == "BUY by trees+forest"
+    assert "ValueError" in reasons(2.0)
+    assert "within 0.05 s" in reasons(1.0)
+    assert "earlier" in reasons(0.0)
+    release.set()
+    speaker._explain._pending.result(30)
+    assert reasons(0.0, waiting=False) == "BUY by trees+forest"
+    speaker.close()

@@ -43,21 +43,21 @@ class Heard:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Member:
-    """One member and its thread. The thread is a daemon: one that hangs for ever must not keep the process alive."""
+class Worker:
+    """Answers in a thread of its own, a daemon: one that hangs for ever must not keep the process alive."""
 
-    def __init__(self, name: str, say: Say) -> None:
-        self.name, self._say = name, say
-        self._pending: Future[np.ndarray] | None = None
-        self._questions: queue.SimpleQueue[tuple[Question, Future[np.ndarray]] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name=f"member {name}", daemon=True).start()
+    def __init__(self, name: str, answer: Callable[..., Any]) -> None:
+        self._answer = answer
+        self._pending: Future[Any] | None = None
+        self._questions: queue.SimpleQueue[tuple[tuple[Any, ...], Future[Any]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     @property
     def free(self) -> bool:
         """Whether it has answered all it was asked, in time or not."""
         return self._pending is None or self._pending.done()
 
-    def ask(self, question: Question) -> Future[np.ndarray]:
+    def ask(self, *question: Any) -> Future[Any]:
         """Its answer, when it has one."""
         self._pending = Future()
         self._questions.put((question, self._pending))
@@ -71,7 +71,7 @@ class _Member:
         while (item := self._questions.get()) is not None:
             question, answer = item
             try:
-                answer.set_result(_checked(self._say(self.name, question.features, question.keys), question))
+                answer.set_result(self._answer(*question))
             except BaseException as failure:  # whatever a library throws, the thread lives and the vote goes on
                 answer.set_exception(failure)
 
@@ -88,7 +88,11 @@ class Members:
         if not names:
             raise BadInput("A vote needs at least one member; there was none.")
         self.seconds = seconds
-        self._members = {name: _Member(name, say) for name in names}
+
+        def answer(name: str, question: Question) -> np.ndarray:
+            return _checked(say(name, question.features, question.keys), question)
+
+        self._members = {name: Worker(f"member {name}", answer) for name in names}
 
     def ask(self, questions: Mapping[str, Question], seconds: float | None = None) -> Heard:
         """Ask every member its question, all at once, and wait `seconds` at most, by default those of the vote.
@@ -97,7 +101,9 @@ class Members:
         answers late is never used.
         """
         limit = self.seconds if seconds is None else seconds
-        asked = {name: self._members[name].ask(each) for name, each in questions.items() if self._members[name].free}
+        asked = {
+            name: self._members[name].ask(name, each) for name, each in questions.items() if self._members[name].free
+        }
         wait(asked.values(), timeout=limit)
         said, missing = {}, {}
         for name in questions:

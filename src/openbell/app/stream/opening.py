@@ -142,18 +142,27 @@ def opened(
         view = View(home.tables, moment, home.sessions)
         symbols = asked.symbols or tuple(home.settings.signals.symbols)
         wanted = symbols or (tuple(symbols_of(home, view)) if asked.source == "replay" or kept is None else ())
-        played = _played(home, view, wanted, asked) if asked.source == "replay" else None
+        stored = _played(home, view, wanted, asked) if asked.source == "replay" else None
         metrics = StreamMetrics()
-        source = _source(home, view, asked, played, metrics, tell)
+        source = _source(home, view, asked, stored, metrics, tell)
         closing.callback(source.close)
         features = _features(live, kept)
         stream = Stream(
             _parts(home, asked, source, features, speakers, keeping, metrics, frozenset(symbols), emit, tell, closing),
             kept,
         )
-        past = None if kept is not None else _past(home, view, wanted, asked, played, live[0])
-        references = {each.version: getattr(each, "log_loss", None) for each in live}
+        past = None if kept is not None else _past(home, view, wanted, asked, stored, live[0])
+        references = {each.version: each.log_loss for each in live}
         yield Opened(stream, speakers, features, references, past, tell)
+
+
+def played(home: Home, asked: Asked, most: int | None = None) -> tuple[Summary, list[dict[str, Any]]]:
+    """A stream from its beginning to the end of its source, or so many moments: what it did, and its signals."""
+    said: list[dict[str, Any]] = []
+    with opened(home, asked, emit=said.append, tell=lambda sentence: None) as found:
+        found.start()
+        found.stream.run(most)
+        return found.summary, said
 
 
 def _live(home: Home, moment: dt.datetime) -> tuple[LiveModel, ...]:
@@ -169,7 +178,13 @@ def _speaker(home: Home, live: LiveModel, closing: ExitStack) -> Speaker:
     from openbell.research.signal_reasons import reasons
 
     settings = home.settings.signals
-    made = Speaker(live, settings.model_seconds, bar_seconds(settings.base), reasons)
+    units = {each.name: each.unit for each in home.catalogue.features.values()}
+    beside = {row["column"]: units[row["feature"]] for row in live.features.lineage().iter_rows(named=True)}
+
+    def explain(model: Any, features: pl.DataFrame, calls: list[str], *, members: list[str]) -> list[tuple[str, ...]]:
+        return reasons(model, features, calls, units=beside, members=members)
+
+    made = Speaker(live, settings.model_seconds, bar_seconds(settings.base), explain, live.ends)
     closing.callback(made.close)
     return made
 
@@ -263,7 +278,9 @@ def _decides(home: Home) -> Callable[[pl.DataFrame], np.ndarray]:
 
 def _arm_of(home: Home) -> Any:
     """The arm of a question, by the version of the A/B test that runs at the start of the stream."""
-    running = home.experiments.latest(DESK)
+    from openbell.app.signals_live import running_test
+
+    running = running_test(home)
     assert running is not None
     return running.definition.arm_of
 

@@ -19,7 +19,7 @@ from openbell.app.stream.moments import Moment, Moments
 from openbell.app.stream.outcomes import Outcomes
 from openbell.app.stream.publish import signal_json
 from openbell.app.stream.sources import Source
-from openbell.app.stream.speaking import Speaker
+from openbell.app.stream.speaking import Speaker, with_received
 from openbell.core.errors import BadInput
 from openbell.core.signal import Call, Said, Signal
 from openbell.core.time import Sessions
@@ -158,7 +158,7 @@ class Stream:
         for days in bars.sort("at", "symbol").partition_by("session", maintain_order=True):
             if self._over.is_set():
                 return
-            self._advance(days)
+            self._advance(days, "warmed")
             self._snapshot_at = days["at"][-1]
             self.parts.outcomes.settle()
 
@@ -221,7 +221,7 @@ class Stream:
         self.parts.metrics.count("bars", "again", len(fresh) - sum(fresh))
         return bars.filter(pl.Series(fresh, dtype=pl.Boolean))
 
-    def _advance(self, bars: pl.DataFrame) -> list[pl.DataFrame]:
+    def _advance(self, bars: pl.DataFrame, word: str = "taken") -> list[pl.DataFrame]:
         """The decisions among `bars` for each speaker, with their features; they are remembered."""
         parts = self.parts
         made: dict[int, pl.DataFrame] = {}
@@ -230,7 +230,7 @@ class Stream:
                 made[id(each)] = each.advance(bars)
         frames = [made[id(each)] for each in parts.features]
         taken = frames[0]
-        parts.metrics.count("bars", "taken", taken.height)
+        parts.metrics.count("bars", word, taken.height)
         accepted = bars
         if taken.height < bars.height:
             for reason in parts.features[0].refused["reason"]:
@@ -245,7 +245,7 @@ class Stream:
         rows = [_decisions(each, parts.decides(each)) for each in frames]
         for speaker, each in zip(parts.speakers, rows, strict=True):
             speaker.remember(each)
-        return rows
+        return [with_received(each, accepted) for each in rows]
 
     def _said(self, frames: Sequence[pl.DataFrame], moment: Moment) -> list[Said]:
         """What every speaker says of the moment; nothing where the desk does not decide at it."""
@@ -302,7 +302,9 @@ class Stream:
         told: dict[str, Signal] = {}
         for version in {each.model_version for each in wanted}:
             own = [each for each in wanted if each.model_version == version]
-            for signal, why in zip(own, by_model[version].reasons(own), strict=True):
+            for signal, why in zip(
+                own, by_model[version].reasons(own, waiting=self.parts.clock is not None), strict=True
+            ):
                 told[signal.key] = replace(signal, reasoning=(*why, *signal.reasoning))
         if wanted:
             self.parts.metrics.time("reasons", self.parts.seconds() - began)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-from openbell.app.stream.members import WARM_SECONDS, Heard, Members, Question, sentence
+from openbell.app.stream.members import WARM_SECONDS, Heard, Members, Question, Worker, sentence
 from openbell.app.stream.rings import Rings
 from openbell.core.signal import IN_SET, PROBABILITIES, SAID, Said, Signal
 
@@ -55,7 +56,6 @@ class Live(Protocol):
     proven: bool
     barrier: float
     horizon_bars: int
-    half_life_seconds: float | None
     made_of: Mapping[str, Any]
     regime: str | None
 
@@ -98,13 +98,21 @@ class Speaker:
     Parameters
     ----------
     live : the model. member_seconds : what a member may take. bar_seconds : length of a base bar.
-    explain : see `research.signal_reasons.reasons`; None gives no reasons.
+    explain : see `research.signal_reasons.reasons`; None gives no reasons. ends : until when a signal of a moment and
+    session lives; None is the desk's own 24 hours.
     """
 
     def __init__(
-        self, live: Live, member_seconds: float, bar_seconds: float, explain: Callable[..., Any] | None = None
+        self,
+        live: Live,
+        member_seconds: float,
+        bar_seconds: float,
+        explain: Callable[..., Any] | None = None,
+        ends: Callable[[dt.datetime, dt.date], dt.datetime] | None = None,
     ) -> None:
-        self.live, self._bar_seconds, self._explain = live, bar_seconds, explain
+        self.live, self._bar_seconds, self._ends = live, bar_seconds, ends
+        self._explain = None if explain is None else Worker(f"reasons of {live.version}", partial(_explained, explain))
+        self._seconds = member_seconds
         self.columns = tuple(live.model.features)
         depth = {name: _depth(each) for name, each in live.model.members.items()}
         self._sequential = frozenset(name for name, rows in depth.items() if rows > 1)
@@ -140,21 +148,32 @@ class Speaker:
         voted = self.live.model.vote(heard.said) if heard.said else None
         return self._made(frame, voted, heard, session, as_of, silent)
 
-    def reasons(self, signals: Sequence[Signal]) -> list[tuple[str, ...]]:
-        """Why each was given, by the features of its members; one that cannot be explained is given all the same."""
+    def reasons(self, signals: Sequence[Signal], *, waiting: bool = False) -> list[tuple[str, ...]]:
+        """Why each was given, by the features of its members; one that cannot be explained is given all the same.
+
+        It takes as long as a member may at most, but where nobody is `waiting` for the signals.
+        """
         if self._explain is None:
             return [()] * len(signals)
+        if not self._explain.free:
+            return [("It was not explained: an earlier explanation takes too long.",)] * len(signals)
         rows = [{name: each.features.get(name) for name in self.columns} for each in signals]
         shown = pl.DataFrame(rows, schema=dict.fromkeys(self.columns, pl.Float32))
         heard = [name for name in self.live.model.members if name not in signals[0].missing]
         try:
-            return self._explain(self.live.model, shown, [each.call.value for each in signals], members=heard)
+            asked = self._explain.ask(self.live.model, shown, [each.call.value for each in signals], heard)
+            told: list[tuple[str, ...]] = asked.result(self._seconds if waiting else None)
+            return told
+        except TimeoutError:
+            return [(f"It was not explained within {self._seconds:g} s.",)] * len(signals)
         except Exception as failure:  # whatever a library throws, the signal is worth more than its explanation
             return [(f"It could not be explained ({type(failure).__name__}).",)] * len(signals)
 
     def close(self) -> None:
         """Let the threads of the members end."""
         self._members.close()
+        if self._explain is not None:
+            self._explain.dismiss()
 
     def _questions(self, frame: pl.DataFrame, *, remembered: bool) -> dict[str, Question]:
         shown = frame.select(pl.col(self.columns).cast(pl.Float32))  # as in the rows that they learnt from
@@ -185,7 +204,7 @@ class Speaker:
             barrier=live.barrier,
             horizon_bars=live.horizon_bars,
             bar_seconds=self._bar_seconds,
-            half_life_seconds=live.half_life_seconds,
+            expires_at=self._ends(as_of, session) if self._ends else None,
             features=RowsBySymbol(frame, self.columns),
             reasons=_abstentions(frame, heard),
             silent={**silent, **unheard},
@@ -193,6 +212,12 @@ class Speaker:
             regime=live.regime,
             made_of=live.made_of,
         )
+
+
+def _explained(
+    explain: Callable[..., Any], model: Any, features: pl.DataFrame, calls: list[str], heard: list[str]
+) -> Any:
+    return explain(model, features, calls, members=heard)
 
 
 def _depth(member: Any) -> int:
@@ -205,7 +230,8 @@ def _rows(frame: pl.DataFrame, voted: Voted | None) -> tuple[pl.DataFrame, dict[
         why = "No member of the vote was heard."
         return pl.DataFrame(schema=dict(SAID)), dict.fromkeys(frame["symbol"], why)
     told = np.isfinite(voted.probabilities).all(axis=1)
-    columns = {name: frame[name] for name in ("symbol", "close", "sigma")}
+    price = "received_close" if "received_close" in frame.columns else "close"  # nobody trades at an adjusted price
+    columns: dict[str, Any] = {"symbol": frame["symbol"], "close": frame[price], "sigma": frame["sigma"]}
     columns |= {name: voted.probabilities[:, place] for place, name in enumerate(PROBABILITIES)}
     columns |= {name: voted.in_set[:, place] for place, name in enumerate(IN_SET)}
     rows = pl.DataFrame(columns, schema=dict(SAID))
@@ -213,6 +239,14 @@ def _rows(frame: pl.DataFrame, voted: Voted | None) -> tuple[pl.DataFrame, dict[
         return rows, {}
     rows, left = rows.filter(pl.Series(told)), frame["symbol"].filter(pl.Series(~told))
     return rows, dict.fromkeys(left, "Every member of the vote abstained on it.")
+
+
+def with_received(frame: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the closes as received, where its bars are daily and so adjusted."""
+    if "raw_close" not in bars.columns:
+        return frame
+    closes = bars.select("symbol", pl.col("at").alias("as_of"), pl.col("raw_close").alias("received_close"))
+    return frame.join(closes, on=["symbol", "as_of"], how="left", maintain_order="left")
 
 
 def _abstentions(frame: pl.DataFrame, heard: Heard) -> dict[str, tuple[str, ...]]:
