@@ -1,8 +1,10 @@
-"""`python -m benchmarks.signal_store [--signals 100000]`: the store of signals under eight at once, on both databases.
+"""`python -m benchmarks.signal_store [--signals 100000] [--rate 500]`: the store of signals under eight at once.
 
-Eight threads write their share of the signals, in batches, contrary ones among them, and read between two batches what
-a bot or a page would: the active ones of a symbol, a page, one by its id. Then it is counted whether each is there
-once. Latencies are those of the readers while everyone writes, and of one reader alone after it.
+Eight processes write their share of the signals to one database, in batches, contrary ones among them, and read between
+two batches what a bot or a page would: the active ones of a symbol, a page, one by its id. Together they write `rate`
+signals a second, each batch when it is due (0: as fast as they can, so that readers wait for the processor and not for
+the database). Then it is counted whether each is there once. Latencies are those of the readers while everyone writes,
+and of one reader alone after it.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from openbell.core.signal import CALLS, Call, Signal
 from openbell.store.signals import ALL, Signals, Which
 
 AT = dt.datetime(2025, 6, 2, 14, tzinfo=dt.UTC)
-AT_ONCE, BATCH, SYMBOLS, FEATURES = 8, 100, 500, 60
+AT_ONCE, BATCH, SYMBOLS, FEATURES = 8, 20, 500, 60
 
 
 def made(symbol: str, call: Call, confidence: float, at: dt.datetime, model: str) -> Signal:
@@ -44,15 +47,23 @@ def made(symbol: str, call: Call, confidence: float, at: dt.datetime, model: str
     )  # fmt: skip
 
 
-def worked(store: Signals, number: int, batches: int) -> dict[str, list[float]]:
+def worked(url: str, number: int, batches: int, every_s: float) -> dict[str, list[float]]:
     """One of the eight: seconds of each call, by what it was."""
+    with Signals.open(url) as store:
+        return _worked(store, number, batches, every_s)
+
+
+def _worked(store: Signals, number: int, batches: int, every_s: float) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {"write": [], "active": [], "page": [], "get": []}
 
     def timed(what: str, began: float) -> None:
         spent[what].append(time.perf_counter() - began)
 
     pick = np.random.default_rng(number)
+    due = time.perf_counter() + every_s * number / AT_ONCE
     for turn in range(batches):
+        time.sleep(max(0.0, due - time.perf_counter()))
+        due += every_s
         at = AT + dt.timedelta(minutes=turn)
         start = (number * 61 + turn * BATCH) % SYMBOLS
         batch = [
@@ -91,13 +102,16 @@ def alone(store: Signals, at: dt.datetime, calls: int = 500) -> dict[str, list[f
     return spent
 
 
-def measured(url: str, signals: int) -> list[list[str]]:
+def measured(url: str, signals: int, rate: float) -> list[list[str]]:
     """Rows of the table for one database; it is refused where a signal is lost or doubled."""
     batches = signals // AT_ONCE // BATCH
-    with Signals.open(url) as store, ThreadPoolExecutor(AT_ONCE) as threads:
-        began = time.perf_counter()
-        parts = list(threads.map(lambda number: worked(store, number, batches), range(AT_ONCE)))
-        wall = time.perf_counter() - began
+    every_s = AT_ONCE * BATCH / rate if rate else 0.0
+    with Signals.open(url) as store:
+        with ProcessPoolExecutor(AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as eight:
+            began = time.perf_counter()
+            running = [eight.submit(worked, url, number, batches, every_s) for number in range(AT_ONCE)]
+            parts = [each.result() for each in running]
+            wall = time.perf_counter() - began
         found = store.table(ALL)
         wanted = AT_ONCE * batches * BATCH
         names = found.select("symbol", "model_version", "created_at")
@@ -142,15 +156,16 @@ def main(words: list[str]) -> None:
     """Measure both databases and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signal_store")
     parser.add_argument("--signals", type=int, default=100_000)
+    parser.add_argument("--rate", type=float, default=500.0, help="signals a second of all together; 0: no limit")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     asked = parser.parse_args(words)
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="openbell-signals-", ignore_cleanup_errors=True) as folder:
         if "sqlite" in (asked.database or ["sqlite"]):
-            rows += measured(f"sqlite:///{folder}/signals.db", asked.signals)
+            rows += measured(f"sqlite:///{folder}/signals.db", asked.signals, asked.rate)
         if "postgresql" in (asked.database or ["postgresql"]):
             with postgresql(Path(folder)) as url:
-                rows += measured(url, asked.signals)
+                rows += measured(url, asked.signals, asked.rate)
     print(machine())
     print(table("The store of signals, eight at once", ["", "", "p50", "p99", "calls"], rows))
 

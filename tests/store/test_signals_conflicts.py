@@ -114,7 +114,7 @@ _sides = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(_sides, _sides, st.integers(1, 3), st.sampled_from([0.0, 0.05, 0.1]))
 def test_signals_of_one_moment_may_come_in_any_order(before, now, max_active, margin):
     """What stood before, and every order and every split of what comes at one moment: one answer."""
@@ -122,7 +122,7 @@ def test_signals_of_one_moment_may_come_in_any_order(before, now, max_active, ma
     new = [(f"n{turn}", *side, AT + DAY, AT + 3 * DAY) for turn, side in enumerate(now)]
     first = [[each] for each in old]
     wanted = judged([*first, new], max_active, margin)
-    for order in itertools.islice(itertools.permutations(new), 24):
+    for order in itertools.islice(itertools.permutations(new), 12):
         assert judged([*first, *([each] for each in order)], max_active, margin) == wanted
         assert judged([*first, list(order[:2]), list(order[2:])], max_active, margin) == wanted
     standing = [key for key, stands in wanted.items() if stands]
@@ -199,12 +199,12 @@ def any_signal(pick, now):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_lives_follow_the_model(store, seed):
     """Writes, late ones and doubles among them, acts, expiry and archive in any order: every status at every step."""
     pick, model, now = random.Random(seed), Model(), AT
     ids = {}
-    for _ in range(60):
+    for _ in range(40):
         now += pick.choice([0, 1, 1, 2]) * HOUR
         what = pick.choice(["write", "write", "write", "act", "expire", "archive"])
         if what == "write":

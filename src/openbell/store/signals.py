@@ -30,6 +30,20 @@ from openbell.store.signal_writing import Written
 WAIT_SECONDS = 5.0
 
 
+_C = trading_signals.c
+#: Made once: it is asked for before every order, and putting it together costs as much as its answer.
+_ACTIVE_OF = (
+    sa.select(trading_signals)
+    .where(
+        acts.ACTIVE,
+        _C.symbol == sa.bindparam("symbol"),
+        _C.expires_at > sa.bindparam("at", type_=_C.expires_at.type),
+        _C.created_at <= sa.bindparam("at", type_=_C.created_at.type),
+    )
+    .order_by(_C.created_at.desc(), _C.id.desc())
+)
+
+
 @dataclass(frozen=True)
 class Signals:
     """The store in a database. Threads and processes may share it."""
@@ -148,15 +162,16 @@ class Signals:
 
     def active(self, symbol: str, at: dt.datetime) -> tuple[Stored, ...]:
         """Signals of `symbol` that were made by `at` and are still valid then, newest first."""
-        return self.active_many([symbol], at).get(symbol, ())
+        with self.database.reading() as connection:
+            return tuple(stored(row) for row in connection.execute(_ACTIVE_OF, {"symbol": symbol, "at": utc(at)}))
 
     def active_many(self, symbols: Sequence[str] | None, at: dt.datetime) -> dict[str, tuple[Stored, ...]]:
         """`active` of several symbols (None: of all) at once; symbols without one are left out."""
-        c, moment = trading_signals.c, utc(at)
-        wanted = sa.select(trading_signals).where(acts.ACTIVE, c.expires_at > moment, c.created_at <= moment)
+        moment = utc(at)
+        wanted = sa.select(trading_signals).where(acts.ACTIVE, _C.expires_at > moment, _C.created_at <= moment)
         if symbols is not None:
-            wanted = wanted.where(c.symbol.in_(list(symbols)))
-        wanted = wanted.order_by(c.symbol, c.created_at.desc(), c.id.desc())
+            wanted = wanted.where(_C.symbol.in_(list(symbols)))
+        wanted = wanted.order_by(_C.symbol, _C.created_at.desc(), _C.id.desc())
         with self.database.reading() as connection:
             rows = [stored(row) for row in connection.execute(wanted)]
         found: dict[str, list[Stored]] = {}
@@ -194,9 +209,8 @@ class Signals:
 
     def counts(self) -> Mapping[Status, int]:
         """Signals by status, without the archive."""
-        c = trading_signals.c
         with self.database.reading() as connection:
-            rows: Sequence[Any] = connection.execute(sa.select(c.status, sa.func.count()).group_by(c.status)).all()
+            rows: Sequence[Any] = connection.execute(sa.select(_C.status, sa.func.count()).group_by(_C.status)).all()
         return {Status(status): count for status, count in rows}
 
 
