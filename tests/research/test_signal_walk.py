@@ -1,4 +1,4 @@
-"""Signals walked forward: the future is absent, sessions are whole, what was stopped goes on, planted skill is found."""
+"""Signals walked forward: the future is absent, sessions are whole, what was stopped goes on, skill is found."""
 
 import datetime as dt
 import sys

@@ -16,39 +16,39 @@ class Ranks:
     """For each feature the values (`knots`) whose rank (`places`) is known, from -0.5 to 0.5; 0 is the middle.
 
     A missing value stays missing. Beyond the outermost knot its rank holds: no training row says more. A feature
-    without any value in training, or with a single one, is 0 wherever it is there.
+    without any value in training, or with a single one, is 0 wherever it is there. Those of the p features stand one
+    after another; those of feature k from ``borders[k]`` to ``borders[k + 1]`` - 1.
     """
 
-    knots: tuple[np.ndarray, ...]
-    places: tuple[np.ndarray, ...]
+    knots: np.ndarray
+    places: np.ndarray
+    borders: np.ndarray
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> Ranks:
         """Learned from `matrix` (n, p), NaN where missing."""
         found = [_column(matrix[:, at]) for at in range(matrix.shape[1])]
-        return cls(tuple(knots for knots, _ in found), tuple(places for _, places in found))
+        counts = [len(knots) for knots, _ in found]
+        together = (np.concatenate([np.empty(0), *(pair[side] for pair in found)]) for side in (0, 1))
+        return cls(*together, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
     def apply(self, matrix: np.ndarray) -> np.ndarray:
-        """Ranks (n, p), Float32, NaN where `matrix` has NaN."""
-        out = np.empty(matrix.shape, dtype=np.float32)
-        for at, (knots, places) in enumerate(zip(self.knots, self.places, strict=True)):
-            out[:, at] = np.interp(matrix[:, at], knots, places)
-        out[np.isnan(matrix)] = np.nan  # a single knot would stand for them
+        """Ranks (n, p), Float32, NaN where `matrix` has NaN; those of a row do not depend on the other rows."""
+        from openbell.quant.rank_kernel import place
+
+        given = np.ascontiguousarray(matrix, dtype=np.float64)
+        out = np.empty(given.shape, dtype=np.float32)
+        place(given, self.borders, self.knots, self.places, out)
         return out
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything, to be kept."""
-        return {
-            "knots": np.concatenate([np.empty(0), *self.knots]),
-            "places": np.concatenate([np.empty(0), *self.places]),
-            "knot_counts": np.array([len(each) for each in self.knots], dtype=np.int64),
-        }
+        return {"knots": self.knots, "places": self.places, "borders": self.borders}
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, np.ndarray]) -> Ranks:
         """What `arrays` gave."""
-        borders = np.cumsum(kept["knot_counts"])[:-1]
-        return cls(*(tuple(np.split(kept[name], borders)) for name in ("knots", "places")))
+        return cls(kept["knots"], kept["places"], kept["borders"])
 
 
 def _column(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
