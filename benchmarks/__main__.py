@@ -1,4 +1,4 @@
-"""`python -m benchmarks [features|training|daily|backtests|options|edge|gate|gate_load]`: measure, print, write."""
+"""`python -m benchmarks [features|training|daily|backtests|options|bar_programs|edge|gate]`: measure, print, write."""
 
 from __future__ import annotations
 
@@ -112,9 +112,39 @@ def options(home: Path, session: str) -> str:
     return "\n".join([table("Options beside fast-vollib, py_vollib, QuantLib and NumPy", head, rows), told])
 
 
-PARTS = {"features": features, "training": training, "daily": daily, "backtests": backtests, "options": options}
+def bar_programs(home: Path, session: str) -> str:
+    """Features of bars by their program, and by Polars; needs no market."""
+    from benchmarks import bar_programs as programs
+
+    done = alone("benchmarks.bar_programs")
+    head = [
+        "",
+        "symbols a second, newest bar",
+        "one symbol",
+        "by Polars",
+        "rows a second, history",
+        "by Polars",
+        "read",
+    ]
+    rows = [programs.figures(each) for each in done.counts["rows"]]
+    told = (
+        f"Per second of CPU, medians of {programs.RUNS} after the first call, which compiles the steps once "
+        f"({done.counts['rows'][0]['first_s']:.0f} s with nothing cached). {programs.SYMBOLS} symbols, a bar of each "
+        "at a time. By Polars the newest bar of one symbol is the same expressions over the rows they look back on.\n"
+    )
+    return "\n".join([table("Features of bars, one bar at a time and a whole history", head, rows), told])
+
+
+PARTS = {
+    "features": features,
+    "training": training,
+    "daily": daily,
+    "backtests": backtests,
+    "options": options,
+    "bar_programs": bar_programs,
+}
 #: Parts that make their own prices.
-WITHOUT_MARKET = {"backtests", "options"}
+WITHOUT_MARKET = {"backtests", "options", "bar_programs"}
 
 
 def main(words: list[str]) -> None:

@@ -125,7 +125,7 @@ def test_what_expressions_share_is_one_step():
         {"a": CLOSE - CLOSE.shift(1), "b": words.change.abs(), "c": (CLOSE - CLOSE.shift(1)) * 2.0}
     )
     # The close is kept once, then one shift, one difference, one absolute value, one product.
-    assert len(program._plan.steps) == 5
+    assert program.steps == 5
     assert (program.columns, program.names, program.depth) == (("close",), ("a", "b", "c"), 2)
 
 

@@ -100,6 +100,11 @@ class BarProgram:
     _plan: Plan
     _blank: Array
 
+    @property
+    def steps(self) -> int:
+        """How many steps a bar takes."""
+        return len(self._plan.steps)
+
     def state(self, symbols: int) -> ProgramState:
         """A state in which none of `symbols` has seen a bar."""
         return ProgramState(self.digest, self._blank, np.tile(self._blank, (symbols, 1)))
