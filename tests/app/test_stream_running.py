@@ -2,6 +2,10 @@
 
 import datetime as dt
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -351,3 +355,34 @@ def test_warming_up_leaves_no_signal_and_the_same_bars_later_are_known(tmp_path:
     wanted = [row for row in whole if row[1] > at(8)]
     assert [row[:3] for row in small.stored(found.signals)] == [row[:3] for row in wanted]
     found.close()
+
+
+_KILLED = """\
+import os, signal, sys
+from pathlib import Path
+import stream_parts as small
+from openbell.app.stream import keeping
+
+real, calls = keeping.write_whole, iter(range(1, 1000))
+
+def dies(path, content):
+    if next(calls) == {number}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path, content)
+
+keeping.write_whole = dies
+small.running(Path({folder!r}), snapshot=3).stream.run()
+"""
+
+
+@pytest.mark.parametrize("number", [7, *(pytest.param(each, marks=pytest.mark.slow) for each in (2, 9))])
+def test_kill_9_within_a_snapshot_loses_and_doubles_nothing(tmp_path: Path, whole, number) -> None:
+    """A process of its own, killed while it writes its first snapshot, or between two files of a later one."""
+    script = _KILLED.format(folder=str(tmp_path), number=number)
+    paths = [str(Path(small.__file__).parent), *filter(None, sys.path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TZ": "Asia/Tokyo"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    again = run(tmp_path, snapshot=3)
+    assert small.stored(again.signals) == whole
+    again.close()
