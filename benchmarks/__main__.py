@@ -119,12 +119,12 @@ def bar_programs(home: Path, session: str) -> str:
     done = alone("benchmarks.bar_programs")
     head = [
         "",
-        "symbols a second, newest bar",
-        "one symbol",
+        "newest bars per second",
+        "one symbol's",
         "by Polars",
-        "rows a second, history",
+        "history, rows per second",
         "by Polars",
-        "read",
+        "to read",
     ]
     rows = [programs.figures(each) for each in done.counts["rows"]]
     told = (

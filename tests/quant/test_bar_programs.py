@@ -239,3 +239,19 @@ def test_a_symbol_that_comes_twice_has_two_bars():
     program = compile_program({"change": CLOSE - CLOSE.shift(1)})
     said = program.advance(program.state(1), np.array([0, 0, 0]), np.array([[1.0], [3.0], [7.0]]))
     np.testing.assert_array_equal(said[:, 0], [np.nan, 2.0, 4.0])
+
+
+def test_rows_that_may_not_be_written_to_compile_nothing_new():
+    """What Polars hands over is often read-only, and so are slices turned round."""
+    from openbell.quant.bar_kernel import walk
+
+    program = compile_program({"sum": CLOSE + OPEN})
+    rows = np.arange(12.0).reshape(2, 6).T
+    wanted = program.history(np.array([0, 6]), rows.copy())
+    known = len(walk.signatures)
+    rows.flags.writeable = False
+    which = np.arange(6)
+    which.flags.writeable = False
+    _equal(program.history(np.array([0, 6]), rows), wanted)
+    _equal(program.advance(program.state(6), which, rows), wanted)
+    assert len(walk.signatures) == known
