@@ -35,7 +35,7 @@ def curve(drift, seed=0, days=DAYS):
 
 def kept(home, name, equity, **facts):
     told = {"trades": 7, "tries": 3, "costs": {"commission_bp": 1.0}, "made_of": {"recipe": name * 8}, **facts}
-    measured = performance(equity["session"].to_list(), equity["value"].to_numpy(), replications=200)
+    measured = performance(equity["session"].to_list(), equity["value"].to_numpy(), replications=60)
     return keep(home, desk="signals", name=name, at=AT, equity=equity, measured=measured, facts=told)
 
 
@@ -108,13 +108,13 @@ def test_comparing_says_what_is_not_alike(home):
 def test_signals_are_kept_with_their_trades_and_without_a_result_of_nothing(home):
     bars = made_bars(symbols=2, sessions=60)
     policy = Policy(Rules(horizon_bars=3))
-    found = keep_signals(home, backtest(made_forecasts(bars, knows=1.0), bars, policy, replications=200), at=AT)
+    found = keep_signals(home, backtest(made_forecasts(bars, knows=1.0), bars, policy, replications=60), at=AT)
     assert found.frame("trades").height == found.payload["trades"] > 0
     assert found.payload["win_of"] == "trades"
     with pytest.raises(BadInput, match="`trials`"):
         found.frame("trials")
     silent = Policy(Rules(horizon_bars=3), min_confidence=1.0)
-    none = keep_signals(home, backtest(made_forecasts(bars), bars, silent, replications=200), at=AT)
+    none = keep_signals(home, backtest(made_forecasts(bars), bars, silent, replications=60), at=AT)
     row = table(backtests(home)).row(1, named=True)
     assert none.payload["verdict"].startswith("No signal was issued")
     assert row["sharpe"] is None

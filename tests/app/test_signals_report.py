@@ -17,7 +17,7 @@ from openbell.research.signal_votes import BASE_RATE
 from openbell.store.trials import Trials
 
 WHEN = "trained on what was known before the open of 2024-01-02"
-QUICK = {"replications": 200}
+QUICK = {"replications": 60}
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from openbell.core.signal import PROBABILITIES
 from openbell.quant.signal_account import Rules
 from openbell.research.signal_backtest import Policy, backtest
 from openbell.research.signal_benchmarks import regimes_before
-from openbell.research.signal_search import search
+from openbell.research.signal_search import search, tried
 from openbell.store.trials import Trials
 
 POLICY = Policy(Rules(horizon_bars=5))
 AT = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
-QUICK = {"replications": 200}
+QUICK = {"replications": 60}
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +197,13 @@ def test_every_try_is_in_the_ledger_before_it_is_run(bars, ledger, monkeypatch):
     assert "no longer out of sample" in again.why[-1]
     assert again.trials.equals(found.trials)
     assert ledger.count("signals", "backtest") == 6
+
+
+def test_a_single_way_is_a_try_too_and_counts_once(bars, ledger):
+    forecasts = made_forecasts(bars)
+    assert tried(forecasts, POLICY, ledger=ledger, at=AT) == 1
+    assert tried(forecasts, POLICY, ledger=ledger, at=AT) == 1
+    assert tried(forecasts, replace(POLICY, min_confidence=0.55), ledger=ledger, at=AT) == 2
 
 
 def test_the_search_sees_nothing_of_the_rest(bars, ledger):

@@ -18,7 +18,7 @@ from openbell.quant.performance import RISK_FREE_ANNUAL, Performance, marks_per_
 from openbell.quant.signal_account import OUTCOMES, BarRows, Rules, SignalAccount, signal_account, sized
 from openbell.quant.signal_rule import called
 from openbell.research.signal_benchmarks import BENCHMARKS, benchmark_curves, daily_bars, regimes_before
-from openbell.research.signal_trades import GROUPS, described, grouped
+from openbell.research.signal_trades import described, grouped
 
 #: Benchmarks and regimes are asked for here too: who wants a back-test need not know which file holds which.
 __all__ = ["BENCHMARKS", "SIGNALS", "Policy", "SignalBacktest", "backtest", "regimes_before"]
@@ -189,6 +189,7 @@ def backtest(
     *,
     benchmark_bars: pl.DataFrame | None = None,
     regimes: pl.DataFrame | None = None,
+    beside: bool = True,
     tries: int = 1,
     replications: int = 1000,
     seed: int = 0,
@@ -202,6 +203,7 @@ def backtest(
     bars : ``symbol session at open high low close``, sorted by symbol and time, over the forecasts and what follows.
     benchmark_bars : ``symbol session open close`` of SPY and QQQ, of whatever bars; those in `bars` need not be given.
     regimes : ``session`` and ``regime`` in force in it, known before it; see `signal_benchmarks.regimes_before`.
+    beside : whether the market stands beside the account at all; the trials of a search do without.
     tries : trials of the desk in the ledger, for the deflation. replications, seed : of the bootstrap intervals.
     made_of : hashes of data, recipe, model, settings.
 
@@ -227,7 +229,7 @@ def backtest(
     curve = _curve(followed, daily, bars)
     horizon = policy.rules.horizon_bars if policy.rules.overnight else 1
     how = {"horizon_sessions": horizon, "replications": replications, "seed": seed}
-    curves, missing = benchmark_curves(daily, benchmark_bars, curve, policy.rules)
+    curves, missing = benchmark_curves(daily, benchmark_bars, curve, policy.rules) if beside else ({}, [])
     equity = curve.with_columns(pl.Series(name, values) for name, values in curves.items())
     metrics = _metrics(equity, trades, followed, how)
     return SignalBacktest(
@@ -238,7 +240,7 @@ def backtest(
         equity=equity,
         metrics=metrics,
         excess=_excess(equity, how) if SIGNALS in metrics else {},
-        groups={name: grouped(trades, name, **how) for name in GROUPS},
+        groups=grouped(trades, **how),
         counts=followed.counts,
         cost_usd=followed.cost_usd,
         tries=tries,

@@ -101,7 +101,8 @@ def search(
     ledger.record(tried, at=at)
     done, known = [], bars.filter(before)
     for number, (changes, way) in enumerate(ways, start=1):
-        done.append(backtest(searched, known, way, replications=min(_ROUGH, replications), seed=seed, **beside))
+        rough = min(_ROUGH, replications)
+        done.append(backtest(searched, known, way, replications=rough, seed=seed, **{**beside, "beside": False}))
         if progress is not None:
             progress(number, len(ways), ", ".join(f"{name} {value}" for name, value in changes.items()))
     table, best = _ranked(ways, done, least_trades)
@@ -113,6 +114,15 @@ def search(
     deflated = _deflated(done, found, ledger.count(DESK, "backtest"))
     why = _why(found, judged, deflated, best, len(ways), looks, split)
     return SignalSearch(table, chosen, found, judged, deflated, split, looks, why)
+
+
+def tried(forecasts: pl.DataFrame, policy: Policy, *, ledger: Trials, at: dt.datetime) -> int:
+    """Record a single way of following `forecasts` before it is run; how many trials the desk has then made.
+
+    A back-test with a setting that was changed by hand is a try too: the same way on the same forecasts counts once.
+    """
+    ledger.record([_trial(str(forecasts["model"][0]), policy.parameters, frame_digest(forecasts), {})], at=at)
+    return ledger.count(DESK)
 
 
 def _combinations(policy: Policy, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Policy]]:

@@ -35,21 +35,25 @@ def band(column: str = "confidence") -> pl.Expr:
 
 
 def grouped(
-    trades: pl.DataFrame, by: str, *, horizon_sessions: int = 1, replications: int = 1000, seed: int = 0
-) -> pl.DataFrame:
-    """A row per value of `by`, in order.
+    trades: pl.DataFrame, *, horizon_sessions: int = 1, replications: int = 1000, seed: int = 0
+) -> dict[str, pl.DataFrame]:
+    """The trades by each of `GROUPS`, a row per value in order.
 
     Returns
     -------
-    polars.DataFrame
-        `by`, ``n`` trades that have ended, ``still_open``, ``win_rate`` and ``mean_return`` (of the notional, after
-        costs) with ``_low`` and ``_high`` (blocks of sessions of entry; null where they are too few), ``profit_usd``
-        and ``cost_usd`` of all. No trade, no row.
+    dict of polars.DataFrame
+        The value under the group's name, ``n`` trades that have ended, ``still_open``, ``win_rate`` and ``mean_return``
+        (of the notional, after costs) with ``_low`` and ``_high`` (blocks of sessions of entry; null where they are too
+        few), ``profit_usd`` and ``cost_usd`` of all. No trade, no row.
     """
     ended = trades.filter(pl.col("reason") != "open")
     blocks = DayBlocks.of(
         ended["entry_session"].to_numpy(), horizon_days=horizon_sessions, replications=replications, seed=seed
     )
+    return {by: _rows(trades, ended, by, blocks) for by in GROUPS}
+
+
+def _rows(trades: pl.DataFrame, ended: pl.DataFrame, by: str, blocks: DayBlocks) -> pl.DataFrame:
     rows = []
     for key in trades[by].unique().sort().to_list():
         mine, every = ended[by] == key, trades.filter(pl.col(by) == key)
