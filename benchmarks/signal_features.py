@@ -99,24 +99,18 @@ def main(words: Sequence[str] | None = None) -> None:
     said = asked.parse_args(words)
     calendar, features = sessions("XNYS", 2022, 2024), desk_features()
     engine = BarFeatures(features, "1m", calendar)
-    proofs, speeds = [], []
+    print(f"{len(features)} features on {len(engine.frames)} frames, {len(engine.columns)} columns; {machine()}")
     for file in (SPY, STOCKS):
         bars = bars_of(said.data / file, calendar, BEFORE[file])
-        proof = replayed(engine, bars, calendar)
-        proofs.append([file, *(f"{proof[name]:,.0f}" for name in ("rows", "values")), f"{proof['difference']:g}",
-                       f"{proof['nulls']:.0f}"])  # fmt: skip
         speed = timed(engine, bars, 390 if file == SPY else said.moments)
-        speeds.append([file, f"{speed['symbols']:.0f}", f"{speed['p50_ms']:.1f} ms", f"{speed['p95_ms']:.1f} ms",
-                       f"{speed['per_second']:,.0f}", f"{speed['per_cpu_second']:,.0f}", f"{speed['cached']:.1%}",
-                       f"{speed['kb']:,.0f} kB"])  # fmt: skip
-    print(f"{len(features)} features on {len(engine.frames)} frames, {len(engine.columns)} columns; {machine()}")
-    print(
-        table(
-            "Live against history, a replayed day", ["", "bars", "values", "largest difference", "other nulls"], proofs
-        )
-    )
-    head = ["", "symbols", "p50", "p95", "symbols / s", "symbols / CPU s", "carried", "state per symbol"]
-    print(table("A full update over all frames", head, speeds))
+        row = [f"{speed['symbols']:.0f}", f"{speed['p50_ms']:.1f} ms", f"{speed['p95_ms']:.1f} ms"]
+        row += [f"{speed['per_second']:,.0f}", f"{speed['per_cpu_second']:,.0f}", f"{speed['cached']:.1%}"]
+        head = ["symbols", "p50", "p95", "symbols / s", "symbols / CPU s", "carried", "state per symbol"]
+        print(table(f"{file}: a full update over all frames", head, [[*row, f"{speed['kb']:,.0f} kB"]]), flush=True)
+        proof = replayed(engine, bars, calendar)
+        row = [f"{proof['rows']:,.0f}", f"{proof['values']:,.0f}", f"{proof['difference']:g}", f"{proof['nulls']:.0f}"]
+        head = ["bars", "values", "largest difference", "other nulls"]
+        print(table(f"{file}: live against history, a replayed day", head, [row]), flush=True)
 
 
 if __name__ == "__main__":

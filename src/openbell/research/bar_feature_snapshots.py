@@ -83,7 +83,7 @@ def restored(engine: BarFeatures, folder: Path, max_symbols: int) -> LiveFeature
             f"The arrays of the snapshot in {folder} do not fit this engine: {wrong} {CURE}"
         ) from wrong
     live.places = {symbol: place for place, symbol in enumerate(manifest["symbols"])}
-    live.counts = {name: list(counted) for name, counted in manifest["counts"].items()}
+    live.counts = {name: (int(count), str(last)) for name, (count, last) in manifest["counts"].items()}
     live.asked, live.computed = int(manifest["asked"]), int(manifest["computed"])
     return live
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
@@ -53,7 +54,8 @@ class LiveFeatures:
         self.refused = pl.DataFrame(schema=_REFUSED)
         self.state, self.admission = engine.state(0), Admission()
         self.places: dict[str, int] = {}
-        self.counts: dict[str, list[object]] = {}
+        #: By reason, how many bars did not go on, and the last of them.
+        self.counts: dict[str, tuple[int, str]] = {}
         self.asked = self.computed = 0
 
     @property
@@ -66,9 +68,7 @@ class LiveFeatures:
         """What did not go on since the beginning, by reason, in the order of the rules."""
         held = self.counts
         return tuple(
-            BarReport(name, int(str(held[name][0])), _SENTENCES[name], str(held[name][1]))
-            for name in REASONS
-            if name in held
+            BarReport(name, held[name][0], _SENTENCES[name], held[name][1]) for name in REASONS if name in held
         )
 
     @property
@@ -81,10 +81,13 @@ class LiveFeatures:
         """Memory of the state of all symbols, bytes."""
         return self.state.nbytes
 
-    def last_at(self, symbol: str) -> pl.Series:
-        """End of the last bar of `symbol`, one value; null before its first."""
-        known = [self.admission.last_at_us[self.places[symbol]]] if symbol in self.places else [None]
-        return pl.Series(known, dtype=pl.Int64).cast(MOMENT)
+    def last_at(self, symbol: str) -> dt.datetime | None:
+        """End of the last bar of `symbol` that went on; None before its first."""
+        if symbol not in self.places:
+            return None
+        us = int(self.admission.last_at_us[self.places[symbol]])
+        # A symbol whose first bar was a repeat or a jump has a place, and no bar.
+        return None if us < 0 else dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=us)
 
     def advance(self, bars: pl.DataFrame, *, ends: bool = False) -> pl.DataFrame:
         """Take bars in, and give the features at each of the good ones, in the order they came.
@@ -178,9 +181,8 @@ class LiveFeatures:
             schema=_REFUSED,
         )
         for row, name in zip(bad, reasons, strict=True):
-            counted = self.counts.setdefault(name, [0, ""])
-            counted[0] = int(str(counted[0])) + 1
-            counted[1] = f"{bars['symbol'][int(row)]} at {beside[int(row)]}"
+            count, _ = self.counts.get(name, (0, ""))
+            self.counts[name] = (count + 1, f"{bars['symbol'][int(row)]} at {beside[int(row)]}")
 
 
 __all__ = ["BarReport", "LiveFeatures"]
