@@ -1,6 +1,7 @@
 """Back-tests on record: kept once, found by the first letters of their id, and compared on what they share."""
 
 import datetime as dt
+import hashlib
 import json
 import sys
 
@@ -121,6 +122,43 @@ def test_signals_are_kept_with_their_trades_and_without_a_result_of_nothing(home
     assert row["win_rate"] is None
     assert row["trades"] == 0
     assert compare(home, [found.key, none.key]).differences["difference"][0] > 0
+
+
+def test_what_the_stocks_desk_was_judged_on_stands_among_them(home):
+    """A training keeps its back-test as evidence; it is read from there, checked, and has no second record."""
+    from dataclasses import asdict
+
+    from openbell.app.evidence import FRAMES
+    from openbell.app.outputs import json_text
+
+    equity = curve(0.0005).rename({"value": "policy"})
+    measured = performance(equity["session"].to_list(), equity["policy"].to_numpy(), replications=60)
+    frames = {name: pl.DataFrame({"a": [1]}) for name in FRAMES}
+    frames |= {"equity": equity, "rebalances": pl.DataFrame({"cost_usd": [12.5, 7.5]})}
+    folder, hashes = home.models / "plan" / "evidence", {}
+    folder.mkdir(parents=True)
+    for name, each in frames.items():
+        each.write_parquet(folder / f"{name}.parquet")
+    costs = {"commission_bp": 1.0, "slippage_bp": 2.0}
+    figures = {"metrics": {"policy": asdict(measured)}, "parameters": costs}
+    (folder / "figures.json").write_text(json_text(figures))
+    for file in folder.iterdir():
+        hashes[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    payload = {"desk": "stocks", "training": "plan", "champion": None, "tries": 4, "settings": "s", "notes": [],
+               "evidence": hashes}  # fmt: skip
+    home.journal.append("training", payload, at=AT)
+    other = kept(home, "a", curve(0.001))
+    stocks, signals = backtests(home)
+    assert (signals.key, stocks.payload["cost_usd"], stocks.payload["trades"]) == (other.key, 20.0, 2)
+    row = table([stocks]).row(0, named=True)
+    assert row["sharpe"] == pytest.approx(measured.sharpe.value)
+    assert (row["desk"], row["name"], row["win_of"]) == ("stocks", "no view (training)", "sessions")
+    assert stocks.equity["value"].to_list() == equity["policy"].to_list()
+    assert [each.key for each in backtests(home, "stocks")] == [stocks.key]
+    assert compare(home, [stocks.key, signals.key]).differences["difference"][0] < 0
+    (folder / "equity.parquet").write_bytes(b"else")
+    with pytest.raises(IntegrityBroken, match="is not what was recorded"):
+        backtests(home)
 
 
 def test_the_commands(home, capsys, monkeypatch):

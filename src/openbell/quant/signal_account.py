@@ -303,7 +303,7 @@ def _ends(placed: pl.DataFrame, bars: BarRows, rules: Rules) -> _Ends:
     begin = side * opens[found.exit_row]
     beyond = ((found.reason == STOP) & (begin <= side * stop)) | ((found.reason == TARGET) & (begin >= side * target))
     names = np.where(timed & cut, SESSION, np.array(REASONS)[found.reason])
-    return _Ends(np.where(lost, -1, row), price, after | (beyond & (found.exit_row > entry)), names)
+    return _Ends(np.where(lost, -1, row), price, after | beyond, names)
 
 
 def _barriers(entry: np.ndarray, bars: BarRows, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
