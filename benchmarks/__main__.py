@@ -117,15 +117,7 @@ def bar_programs(home: Path, session: str) -> str:
     from benchmarks import bar_programs as programs
 
     done = alone("benchmarks.bar_programs")
-    head = [
-        "",
-        "newest bars per second",
-        "one symbol's",
-        "by Polars",
-        "history, rows per second",
-        "by Polars",
-        "to read",
-    ]
+    head = ["", "newest bars per second", "one symbol's", "by Polars", "rows per second", "by Polars", "to read"]
     rows = [programs.figures(each) for each in done.counts["rows"]]
     told = (
         f"Per second of CPU, medians of {programs.RUNS} after the first call, which compiles the steps once "

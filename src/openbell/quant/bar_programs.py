@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from openbell.quant.bar_kernel import Plan
 
 Array = np.ndarray[Any, np.dtype[Any]]
-#: In order and writable: numba would compile everything once more for an array that may not be written to.
-_PLAIN = ["C", "W", "A"]
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +135,7 @@ class BarProgram:
 
         if state.digest != self.digest:
             raise BadInput("The state belongs to another bar program. Make it by `state` of this one.")
-        which, values = np.require(which, np.int64, _PLAIN), self._checked(values)
+        which, values = _plain(which, np.int64), self._checked(values)
         if which.shape != (len(values),):
             raise BadInput(f"`which` has the shape {which.shape} and `values` {len(values)} rows; one symbol per row.")
         if len(which) and (which.min() < 0 or which.max() >= state.symbols):
@@ -193,13 +191,18 @@ class BarProgram:
         walk(self._plan, self._blank[:0].reshape(0, 0), which, values, self._blank, out)
 
     def _checked(self, values: Array) -> Array:
-        values = np.require(values, np.float64, _PLAIN)
+        values = _plain(values, np.float64)
         if values.ndim != 2 or values.shape[1] != len(self.columns):
             raise BadInput(
                 f"`values` has the shape {values.shape}; it must be rows by the {len(self.columns)} columns "
                 f"{', '.join(self.columns)}."
             )
         return values
+
+
+def _plain(values: Array, dtype: type[np.int64 | np.float64]) -> Array:
+    """In order and writable: numba would compile everything once more for an array that may not be written to."""
+    return np.require(values, dtype, ["C", "W", "A"])
 
 
 def _shared_out(starts: Array, jobs: int) -> list[tuple[int, int]]:
