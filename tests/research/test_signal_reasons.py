@@ -56,12 +56,15 @@ def test_shares_are_those_of_the_contributions(voting):
     for name, weight in ((XGB, 0.4 / 0.7), (FOREST, 0.3 / 0.7)):
         values = contributions(voting.members[name], ranked, of=2).values
         share += weight * values / np.abs(values).sum(axis=1, keepdims=True)
-    told = reasons(voting, shown, ["BUY"] * 6)
+    told = reasons(voting, shown, ["BUY"] * 6, quick=False)
     for row in range(6):
         largest = np.abs(share[row]).max()
-        assert told[row][0].endswith(f"BUY: {largest:.0%} of what moved it.")
-    alone = reasons(voting, shown, ["BUY"] * 6, members=[XGB, LSTM])
+        assert told[row][0].endswith(f"BUY: {largest:.0%} of what moved {XGB} and {FOREST}.")
+    alone = reasons(voting, shown, ["BUY"] * 6, members=[XGB, LSTM], quick=False)
     assert alone != told
+    assert reasons(voting, shown, ["BUY"] * 6) == alone
+    forest = reasons(voting, shown, ["BUY"] * 6, members=[FOREST, LSTM])
+    assert forest == reasons(voting, shown, ["BUY"] * 6, members=[FOREST], quick=False)
 
 
 def test_who_reads_sequences_is_not_explained_row_by_row():

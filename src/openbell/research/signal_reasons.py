@@ -14,7 +14,9 @@ from openbell.quant.reliability import log_loss
 from openbell.research.explanation import contributions
 from openbell.research.signal_models import BASE_RATE, with_context
 from openbell.research.signal_votes import SignalModel
+from openbell.store.predictors import library_of
 
+_BOOSTED = ("xgboost", "lightgbm", "catboost")
 IMPORTANCE = {"member": pl.String, "feature": pl.String, "importance": pl.Float64, "method": pl.String}
 
 
@@ -31,6 +33,7 @@ def reasons(
     units: Mapping[str, str] | None = None,
     members: Sequence[str] | None = None,
     top: int = 3,
+    quick: bool = True,
 ) -> list[tuple[str, ...]]:
     """For each row the `top` features that spoke loudest for or against its call, a sentence each.
 
@@ -38,7 +41,8 @@ def reasons(
     ----------
     features : as the model reads them, by name, unranked. calls : SELL, HOLD or BUY of each row.
     units : of the columns, for the words. members : whose contributions count, those that are heard; None takes all
-        that are `explainable`.
+        that are `explainable`. quick : of these the boosted trees alone, where there are some: a forest takes some
+        twenty times as long for a row.
 
     Notes
     -----
@@ -51,12 +55,15 @@ def reasons(
     asked = [name for name in (able if members is None else members) if name in able]
     if not asked or not features.height:
         return [(f"{', '.join(model.members)} cannot be explained by the values of one row.",)] * features.height
-    share = _shares(model, features, calls, asked)
+    boosted = [name for name in asked if library_of(model.members[name].predictor) in _BOOSTED]
+    asked = boosted if quick and boosted else asked
+    share, told, who = _shares(model, features, calls, asked), units or {}, " and ".join(asked)
     columns = [features[name].cast(pl.Float64).to_list() for name in model.features]
     order = np.argsort(-np.abs(share), axis=1, kind="stable")[:, :top]
     return [
         tuple(
-            _sentence(model.features[at], columns[at][row], share[row, at], call, (units or {}).get(model.features[at]))
+            f"{_stated(model.features[at], columns[at][row], told.get(model.features[at]))}, spoke "
+            f"{'for' if share[row, at] > 0 else 'against'} {call}: {abs(share[row, at]):.0%} of what moved {who}."
             for at in order[row]
             if share[row, at] != 0
         )
@@ -83,13 +90,10 @@ def _shares(model: SignalModel, features: pl.DataFrame, calls: Sequence[str], as
     return found
 
 
-def _sentence(column: str, value: float | None, share: float, call: str, unit: str | None) -> str:
+def _stated(column: str, value: float | None, unit: str | None) -> str:
     name, frame = split_column(column)
-    stated = "which is missing" if value is None or value != value else f"at {value:.4g}"
-    of = f" ({unit})" if unit else ""
-    on = f" on {frame} bars" if frame else ""
-    side = "for" if share > 0 else "against"
-    return f"`{name}`{on}{of}, {stated}, spoke {side} {call}: {abs(share):.0%} of what moved it."
+    on, of = f" on {frame} bars" if frame else "", f" ({unit})" if unit else ""
+    return f"`{name}`{on}{of}, {'which is missing' if value is None or value != value else f'at {value:.4g}'}"
 
 
 def split_column(column: str) -> tuple[str, str]:

@@ -250,7 +250,8 @@ class SignalModel:
 
 def raw_matrix(features: pl.DataFrame, names: Sequence[str], model: str) -> np.ndarray:
     """The columns `names` by name, Float64, shape (n, p), null as NaN; refuses missing columns and infinite values."""
-    missing = [name for name in names if name not in features.columns]
+    there = set(features.columns)
+    missing = [name for name in names if name not in there]
     if missing:
         raise BadInput(
             f"The model `{model}` was fitted on {len(names)} columns; missing here: {', '.join(missing[:10])}"
@@ -275,8 +276,8 @@ def _where(fitted: FittedModel, keys: pl.DataFrame | None, rows: int) -> dict[st
         return {}
     if keys is None or not {"t", "symbol"} <= set(keys.columns) or keys.height != rows:
         raise BadInput(
-            f"The member `{fitted.name}` reads the rows of a symbol in their order: hand in `keys` with the columns `t` "
-            f"and `symbol` of the same {rows} rows."
+            f"The member `{fitted.name}` reads the rows of a symbol in their order: hand in `keys` with the columns "
+            f"`t` and `symbol` of the same {rows} rows."
         )
     return {"t": moments(keys["t"]).to_numpy(), "symbol": keys["symbol"].to_numpy()}
 
