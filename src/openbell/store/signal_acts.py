@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,10 +144,17 @@ def step(
     }  # fmt: skip
 
 
-def happened(connection: Connection, steps: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
-    """Add rows to the events."""
+def happened(connection: Connection, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to the events, last of all that a transaction does."""
     if steps:
+        _in_turn(connection)
         connection.execute(signal_events.insert(), list(steps))
+
+
+def _in_turn(connection: Connection) -> None:
+    """Ids of events are given and seen in one order: who reads on from the last one misses none that came later."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ROOM, _LOCKS)))
 
 
 def expire(connection: Connection, at: dt.datetime, *, only: int | None = None) -> int:
@@ -159,6 +166,7 @@ def expire(connection: Connection, at: dt.datetime, *, only: int | None = None) 
     why = "Its time was over."
     words = (What.EXPIRED.value, Status.ACTIVE.value, Status.EXPIRED.value, EXPIRY, why)
     names = ["signal_id", "confidence", "at", "what", "from_status", "to_status", "acted_by", "why"]
+    _in_turn(connection)
     row = [c.id, c.confidence_exact, sa.literal(at, signal_events.c.at.type), *map(sa.literal, words)]
     connection.execute(signal_events.insert().from_select(names, sa.select(*row).where(*over).order_by(c.id)))
     ended = {"status": Status.EXPIRED.value, "acted_at": c.expires_at, "acted_by": EXPIRY, "why": why}

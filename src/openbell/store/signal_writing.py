@@ -72,7 +72,8 @@ class Batch:
         fresh = {key: row for key, row in self.rows.items() if key not in there}
         judged = self._judged(connection, fresh)
         ids = self._added(connection, fresh, judged)
-        self._ended(connection, judged, ids)
+        self._ended(connection, judged)
+        happened(connection, [*self._made(fresh, ids), *self._met(judged, ids)])
         return tuple(self._written(at, there, judged, ids) for at in range(len(self.given)))
 
     def _judged(self, connection: Connection, fresh: Iterable[str]) -> _Judged:
@@ -94,24 +95,25 @@ class Batch:
         return _Judged(found)
 
     def _added(self, connection: Connection, fresh: Mapping[str, dict[str, Any]], judged: _Judged) -> dict[str, int]:
-        """Insert the new rows, each with the status it has at once, and the event of its making."""
+        """Insert the new rows, each with the status it has at once; their ids by key."""
         if not fresh:
             return {}
         made = [row | self._state(key, judged) for key, row in fresh.items()]
         connection.execute(trading_signals.insert(), made)
         c = trading_signals.c
-        ids = {row.key: row.id for row in chosen(connection, sa.select(c.id, c.key), c.key, list(fresh))}
+        return {row.key: row.id for row in chosen(connection, sa.select(c.id, c.key), c.key, list(fresh))}
+
+    def _made(self, fresh: Iterable[str], ids: Mapping[str, int]) -> list[dict[str, Any]]:
+        """The events of making the new ones, and of the end of those that came too late."""
+        new = [(ids[key], self.first[key]) for key in fresh]
         steps = [
-            step(ids[key], self.at, What.MADE, None, Status.ACTIVE, DESK, "It was made.", self.first[key].confidence)
-            for key in fresh
+            step(id, self.at, What.MADE, None, Status.ACTIVE, DESK, "It was made.", each.confidence) for id, each in new
         ]
-        steps += [
-            step(ids[key], self.at, What.EXPIRED, Status.ACTIVE, Status.EXPIRED, EXPIRY, _LATE, signal.confidence)
-            for key, signal in ((key, self.first[key]) for key in fresh)
-            if signal.expires_at <= self.at
+        return steps + [
+            step(id, self.at, What.EXPIRED, Status.ACTIVE, Status.EXPIRED, EXPIRY, _LATE, each.confidence)
+            for id, each in new
+            if each.expires_at <= self.at
         ]
-        happened(connection, steps)
-        return ids
 
     def _state(self, key: str, judged: _Judged) -> dict[str, Any]:
         signal = self.first[key]
@@ -127,23 +129,27 @@ class Batch:
         return {"status": "SUPERSEDED", "acted_at": self.at, "acted_by": RULE, "why": lost.why,
                 "superseded_at": lost.side.superseded_at}  # fmt: skip
 
-    def _ended(self, connection: Connection, judged: _Judged, ids: Mapping[str, int]) -> None:
-        """Supersede what stood and lost, and write down every meeting."""
+    def _ended(self, connection: Connection, judged: _Judged) -> None:
+        """Supersede what stood and lost."""
         olds = [each for each in judged.lost.values() if each.side.id is not None]
-        if olds:
-            ending = trading_signals.update().where(trading_signals.c.id == sa.bindparam("_id"), ACTIVE)
-            connection.execute(
-                ending.values({name: sa.bindparam(f"_{name}") for name in self._superseded(olds[0])}),
-                [{"_id": each.side.id} | {f"_{k}": v for k, v in self._superseded(each).items()} for each in olds],
-            )
-        happened(connection, [
+        if not olds:
+            return
+        ending = trading_signals.update().where(trading_signals.c.id == sa.bindparam("_id"), ACTIVE)
+        connection.execute(
+            ending.values({name: sa.bindparam(f"_{name}") for name in self._superseded(olds[0])}),
+            [{"_id": each.side.id} | {f"_{k}": v for k, v in self._superseded(each).items()} for each in olds],
+        )
+
+    def _met(self, judged: _Judged, ids: Mapping[str, int]) -> list[dict[str, Any]]:
+        """The events of the meetings, of both sides."""
+        return [
             step(
                 _id(each.side, ids), self.at, each.what, Status.ACTIVE,
                 Status.SUPERSEDED if each.superseded else Status.ACTIVE, RULE, each.why, each.side.confidence,
                 _id(each.other, ids), each.other.confidence,
             )
             for each in judged.found
-        ])  # fmt: skip
+        ]  # fmt: skip
 
     def _written(self, at: int, there: Mapping[str, Any], judged: _Judged, ids: Mapping[str, int]) -> Written:
         key, signal = self.keys[at], self.given[at]
