@@ -80,18 +80,15 @@ def bar_matrix(bars: pl.DataFrame, fields: Collection[str] = TRADED) -> np.ndarr
     ``raw_*`` are those of `bars`, or the prices themselves where they hold none. ``fill_price`` is the open, and the
     close where no open is among `fields`, the received columns that are read.
     """
-    places, sources = [], []
+    matrix = np.full((bars.height, len(BAR_COLUMNS)), np.nan)
     for place, name in enumerate(BAR_COLUMNS[:13]):
         source = ("open" if "open" in fields else "close") if name == "fill_price" else name
         if source.startswith("raw_") and source not in bars.columns:
             source = source.removeprefix("raw_")
-        if set(NEEDS[name]) <= set(fields) and source in bars.columns:
-            places.append(place)
-            sources.append(source)
-    read = list(dict.fromkeys(sources))
-    numbers = bars.select(pl.col(read).cast(pl.Float64)).to_numpy().reshape(bars.height, len(read))
-    matrix = np.full((bars.height, len(BAR_COLUMNS)), np.nan)
-    matrix[:, places] = numbers[:, [read.index(source) for source in sources]]
+        if source in bars.columns and all(need in fields for need in NEEDS[name]):
+            # One column after another: a live bar must not wait for a query to be planned.
+            column = bars.get_column(source)
+            matrix[:, place] = (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
     return matrix
 
 
