@@ -178,13 +178,7 @@ def _speaker(home: Home, live: LiveModel, closing: ExitStack) -> Speaker:
     from openbell.research.signal_reasons import reasons
 
     settings = home.settings.signals
-    units = {each.name: each.unit for each in home.catalogue.features.values()}
-    beside = {row["column"]: units[row["feature"]] for row in live.features.lineage().iter_rows(named=True)}
-
-    def explain(model: Any, features: pl.DataFrame, calls: list[str], *, members: list[str]) -> list[tuple[str, ...]]:
-        return reasons(model, features, calls, units=beside, members=members)
-
-    made = Speaker(live, settings.model_seconds, bar_seconds(settings.base), explain, live.ends)
+    made = Speaker(live, settings.model_seconds, bar_seconds(settings.base), reasons, live.ends)
     closing.callback(made.close)
     return made
 
