@@ -15,12 +15,12 @@ from alembic import command
 
 from openbell.core.errors import Refused, StorageFailed
 from openbell.core.signal import Call, Status
-from openbell.store import schema
+from openbell.store import schema, signal_acts
 from openbell.store.database import Database
 from openbell.store.journal import Journal
 from openbell.store.migrations.run import config, upgrade
 from openbell.store.predictions import Predictions
-from openbell.store.signal_schema import signal_events
+from openbell.store.signal_conflicts import What
 from openbell.store.signals import ALL, Signals, Which
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -33,7 +33,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from signal_cases import AT, HOUR, made
-from openbell.store.signal_schema import signal_events
+from openbell.store.signal_conflicts import What
 from openbell.store.signals import Signals
 name = sys.argv[2]
 with Signals.open(sys.argv[1]) as store:
@@ -203,8 +203,6 @@ def test_symbols_do_not_wait_for_each_other(postgres_url):
     """Kills: one lock for all writers of PostgreSQL."""
     url = f"{postgres_url}%20-clock_timeout%3D300"
     with Signals.open(url) as store, store.database.adding() as held:
-        from openbell.store import signal_acts
-
         signal_acts.hold(held, ["AAPL"])
         assert store.write([made("MSFT")], at=AT)[0].status is S.ACTIVE
         with pytest.raises(StorageFailed, match="lock timeout"):
@@ -213,27 +211,18 @@ def test_symbols_do_not_wait_for_each_other(postgres_url):
             store.expire(AT)
 
 
-def test_whoever_reads_on_from_the_last_event_misses_none(journal_url):
-    """Kills: an event with a lower id that is committed after a higher one was seen."""
-    seen, ended = [], threading.Event()
-
-    def follow(store):
-        last = 0
-        while True:
-            over = ended.is_set()
-            with store.database.reading() as connection:
-                wanted = sa.select(signal_events.c.id).where(signal_events.c.id > last).order_by(signal_events.c.id)
-                seen.extend(connection.execute(wanted).scalars())
-            last = seen[-1] if seen else 0
-            if over:
-                return
-
-    with Signals.open(journal_url) as store, ThreadPoolExecutor(5) as threads:
-        reader = threads.submit(follow, store)
-        list(threads.map(lambda number: work(store, number, 4, 400), range(4)))
-        ended.set()
-        reader.result()
-        assert seen == store.events_table()["id"].to_list()
+def test_whoever_reads_on_from_the_last_event_misses_none(postgres_url):
+    """Kills: an event with a higher id that is committed, and seen, before one with a lower id."""
+    url = f"{postgres_url}%20-clock_timeout%3D300"
+    with Signals.open(url) as store:
+        first = signal_acts.step(7, AT, What.MADE, None, S.ACTIVE, "desk", "It was made.", 0.7)
+        with store.database.adding() as held:
+            signal_acts.hold(held, ["AAPL"])
+            signal_acts.happened(held, [first])
+            with pytest.raises(StorageFailed, match="lock timeout"):
+                store.write([made("MSFT")], at=AT)
+        (written,) = store.write([made("MSFT")], at=AT)
+        assert store.events_table()["signal_id"].to_list() == [7, written.id]
 
 
 def test_both_databases_tell_the_same(tmp_path, postgres_url):
