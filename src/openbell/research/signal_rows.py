@@ -153,7 +153,7 @@ def _notes(label: Label, without_sigma: int, joined: pl.DataFrame) -> tuple[str,
 
 
 def class_shares(rows: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
-    """Base rates: ``n``, ``sell``, ``hold`` and ``buy`` as shares of the known labels, over all rows or `by` columns."""
+    """Base rates: ``n``, and ``sell``, ``hold``, ``buy`` as shares of the known labels, over all rows or by columns."""
     known = rows.filter(pl.col("label").is_not_null())
     shares = [(pl.col("label") == code).mean().alias(name) for name, code in (("sell", -1), ("hold", 0), ("buy", 1))]
     wanted = [pl.len().cast(pl.Int64).alias("n"), *shares]
