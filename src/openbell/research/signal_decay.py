@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,8 @@ def decay(
     Of a call at bar t the effect at age a is ``s ln(open_{t+a+1} / open_{t+a}) / sigma_t`` with s = 1 for BUY and -1
     for SELL: since s and the scaled return have unit size, its mean is their correlation. The means are fitted by
     ``c 2^(-(a - 1) / T)``, c at least 0, by least squares over a grid of T up to twice `longest`, the ages weighted by
-    their calls; T is 0 where c is. The bootstrap repeats that on resampled days.
+    their calls; T is 0 where c is. The bootstrap repeats that on resampled days. The lower
+    bound is 0 too where the best fit is no stronger than the best of resamples around no effect.
     """
     if longest < 2:
         raise BadInput(f"A half-life needs at least 2 ages; `longest` was {longest}.")
@@ -97,6 +98,8 @@ def decay(
     there = np.isfinite(effects)
     sums = blocks.sums(np.column_stack([np.where(there, effects, 0.0), there.astype(np.float64)]))
     found = blocks.statistic(sums, lambda each: _half_lives(each, longest)[0])
+    if found.low is not None and not _is_there(blocks, sums, longest):
+        found = replace(found, low=0.0)
     return Decay(model, _ages(blocks, sums, longest), found, longest)
 
 
@@ -118,12 +121,36 @@ def _effects(calls: pl.DataFrame, bars: pl.DataFrame, longest: int, within_sessi
     return np.asarray(side[:, None] * values / joined["sigma"].to_numpy()[:, None])
 
 
+def _is_there(blocks: DayBlocks, sums: Floats, longest: int) -> bool:
+    """Whether the best exponential is stronger than those of resamples whose ages foretell nothing, at 2.5 %.
+
+    The best of many half-lives fits noise too, so it is held against the best of as many.
+    """
+
+    def strength(each: Floats) -> Floats:
+        along, norm = _projected(each, longest)
+        return np.divide(along, np.sqrt(norm), out=np.zeros_like(along), where=norm > 0).max(axis=1)
+
+    total, count = sums[:, :longest], sums[:, longest:]
+    mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1.0)
+    null = strength(blocks.weights @ np.concatenate([total - mean * count, count], axis=1))
+    return bool(strength(sums.sum(axis=0, keepdims=True))[0] > np.quantile(null, 0.975))
+
+
+def _grid(longest: int) -> Floats:
+    return np.geomspace(0.25, 2.0 * longest, _GRID_PER_BAR * longest)
+
+
+def _projected(sums: Floats, longest: int) -> tuple[Floats, Floats]:
+    """Of each row and half-life of the grid, the effects along its curve and the square of that, (k, grid)."""
+    curve = 2.0 ** (-np.arange(longest) / _grid(longest)[:, None])
+    return sums[:, :longest] @ curve.T, sums[:, longest:] @ (curve**2).T
+
+
 def _half_lives(sums: Floats, longest: int) -> tuple[Floats, Floats]:
     """Half-life (k,) and effect at the first age (k,) that fit the sums and counts of each row best."""
-    total, count = sums[:, :longest], sums[:, longest:]
-    grid = np.geomspace(0.25, 2.0 * longest, _GRID_PER_BAR * longest)
-    curve = 2.0 ** (-np.arange(longest) / grid[:, None])
-    along, norm = total @ curve.T, count @ (curve**2).T
+    grid, count = _grid(longest), sums[:, longest:]
+    along, norm = _projected(sums, longest)
     first = np.divide(along, norm, out=np.zeros_like(along), where=norm > 0)
     explained = np.where(along > 0, along * first, -np.inf)
     best = explained.argmax(axis=1)
