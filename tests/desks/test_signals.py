@@ -54,7 +54,7 @@ def test_each_class_is_reachable_and_only_a_lone_sure_one_is_called():
 
 
 def test_stop_target_and_size_are_those_of_the_barrier():
-    """Away = 1 x 0.01 x sqrt(4) = 2 %; the stop costs half a percent of the account at a quarter of it, at most 10 %."""
+    """Away = 1 x 0.01 x sqrt(4) = 2 %: a stop that costs half a percent of the account is a quarter of it, or less."""
     found = signals(said(("A", 0.1, 0.2, 0.7, "B"), ("B", 0.7, 0.2, 0.1, "S")), max_position=1.0, min_risk_reward=2.0)
     buy, sell = found["A"], found["B"]
     assert buy.stop_loss == pytest.approx(196.0)

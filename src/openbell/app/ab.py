@@ -1,4 +1,4 @@
-"""What an A/B test of the gate says so far; looking is free."""
+"""What an A/B test says so far; looking is free."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import numpy as np
 import polars as pl
 
 from openbell.core.assessment import Answer
+from openbell.core.errors import BadInput
 from openbell.core.experiment import ARMS, Arm, Definition
 from openbell.store.experiments import Experiment, Experiments
 
 if TYPE_CHECKING:
+    from openbell.app.home import Home
     from openbell.app.sections import Gate
 
 #: The gate's own A/B test.
@@ -32,6 +34,14 @@ def definition(gate: Gate, versions: Mapping[str, str]) -> Definition:
     """The A/B test that the settings describe, with the version of each model."""
     arms = (Arm(model, versions[model]) for model in (gate.ab_control, gate.ab_test))
     return Definition(NAME, gate.ab_salt, gate.ab_share, *arms)
+
+
+def of_signals(home: Home, control: str, test: str, share: float, salt: str) -> Definition:
+    """An A/B test of two registered versions of the signals desk; each must be there."""
+    found = [home.tracker.version("signals", each) for each in (control, test)]
+    if found[0].label == found[1].label:
+        raise BadInput(f"Both arms are {control}; an A/B test needs two versions.")
+    return Definition("signals", salt, share, *(Arm(each.candidate, each.label) for each in found))
 
 
 def status(experiments: Experiments, experiment: Experiment, *, at: dt.datetime, level: float = 0.95) -> dict[str, Any]:

@@ -65,14 +65,13 @@ def _training(home: Home, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def _signals(home: Home) -> dict[str, int]:
     from openbell.core.errors import DataMissing
-    from openbell.store.signals import ALL
+    from openbell.store.signal_pages import ALL
 
     try:
         table = home.kept_signals.table(ALL)
     except DataMissing:
         return {}
-    counts = table.group_by("signal_type").agg(pl.len()).sort("signal_type")
-    return dict(counts.iter_rows())
+    return dict(table.group_by("call").agg(pl.len()).sort("call").iter_rows())
 
 
 def _models(training: Mapping[str, Any] | None) -> list[str]:
@@ -86,7 +85,7 @@ def _models(training: Mapping[str, Any] | None) -> list[str]:
     for row in training["models"]:
         hoped = HOPED_ACCURACY.get(row["model"])
         lines.append(
-            f"| {row['model']} | {row['accuracy']:.1%} | {row['base_accuracy']:.1%} | {row['n']:,} | "
+            f"| {row['model']} | {row['accuracy']:.1%} | {row['commonest']:.1%} | {row['n']:,} | "
             f"{row['ece']:.3f} | {f'{hoped:.0%}' if hoped else ''} |"
         )
     return [*lines, "", str(training["why"][0])]
@@ -109,13 +108,7 @@ def _achievements(told: Mapping[str, Any]) -> list[str]:
 def _backtest(back: Mapping[str, Any] | None) -> str:
     if back is None:
         return f"{NONE}: `openbell backtest signals`"
-    if back.get("sharpe") is None:
-        return f"{back['first']} to {back['last']}: no signal was issued, so there is no Sharpe ratio"
-    low, high = back["sharpe_low"], back["sharpe_high"]
-    return (
-        f"{back['first']} to {back['last']}, {back['trades']:,} trades, Sharpe {back['sharpe']:.2f} "
-        f"({low:.2f} to {high:.2f}), deepest drawdown {back['max_drawdown']:.1%}"
-    )
+    return str(back["verdict"])
 
 
 def _latency(stream: Mapping[str, Any] | None) -> list[str]:
@@ -126,7 +119,8 @@ def _latency(stream: Mapping[str, Any] | None) -> list[str]:
         found = stream["latency_ms"].get(name)
         value = NONE if found is None else f"{found['p95']:.1f} ms"
         lines.append(f"- {name.replace('_', ' ')}: {value} (the request: {hoped:.0f} ms)")
-    return [*lines, f"- over {stream['moments']:,} moments and {stream['bars']:,} bars of {stream['source']}"]
+    moments, bars = (sum(stream[each].values()) for each in ("moments", "bars"))
+    return [*lines, f"- over {moments:,} moments and {bars:,} bars of {stream['source']}"]
 
 
 def _against(told: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from openbell.core.view import View
 from openbell.quant.barriers import BARRIER
 from openbell.quant.signal_account import Rules
 from openbell.research.signal_backtest import BENCHMARKS, Policy, SignalBacktest, backtest, regimes_before
-from openbell.research.signal_search import SignalSearch, search
+from openbell.research.signal_search import SignalSearch, search, tried
 
 if TYPE_CHECKING:
     from openbell.app.backtests import Kept
@@ -95,7 +95,7 @@ def backtest_signals(
     }
     made_of = {"training": training.payload["training"], "data": training.payload["data"],
                "model": training.payload["manifests"].get(name, ""), "settings": home.settings.hash}  # fmt: skip
-    tries = home.trials.count(DESK)
+    tries = tried(forecasts, policy, ledger=home.trials, at=now())
     found = backtest(forecasts, bars, policy, tries=tries, made_of=made_of, **beside)
     searched = None
     if searching:
@@ -114,6 +114,7 @@ def policy_of(
     desk, trade = home.settings.desks[DESK], home.settings.trade
     rules = Rules(
         horizon_bars=int(training.payload["horizon_bars"]),
+        exit_at="close" if training.payload["label"].startswith("barrier_") else "open",
         overnight=training.payload["base"] == "1d",
         max_positions=home.settings.signals.max_positions,
         conflict_margin=home.settings.signals.conflict_margin,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,13 +178,11 @@ def _deciding(home: Home) -> Deciding:
 
 
 def _reasoned(speaker: Speaker, decided: Decided) -> Decided:
-    """The signals with what moved the model, in words."""
-    import dataclasses
-
-    told = speaker.reasons(decided.signals)
+    """The signals that say to buy or sell with what moved the model, in words, as a stream gives them."""
+    wanted = [each for each in decided.signals if each.call is not Call.HOLD]
+    told = dict(zip((each.symbol for each in wanted), speaker.reasons(wanted), strict=True)) if wanted else {}
     signals = tuple(
-        dataclasses.replace(each, reasoning=(*each.reasoning, *why))
-        for each, why in zip(decided.signals, told, strict=True)
+        dataclasses.replace(each, reasoning=(*told.get(each.symbol, ()), *each.reasoning)) for each in decided.signals
     )
     return dataclasses.replace(decided, signals=signals)
 

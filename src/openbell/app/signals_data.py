@@ -25,6 +25,8 @@ SYMBOLS_AT_ONCE = 32
 #: Calendar days that the longest look-back of daily bars needs before the first decision.
 _WARM_UP_DAYS = 900
 _DAY_SECONDS = 86_400.0
+#: Whatever symbols there are, and not those of the settings.
+ANY: Sequence[str] = ("",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +53,10 @@ class Prepared:
 
 
 def features_of(home: Home) -> list[Feature]:
-    """The desk's families of features, of bars."""
+    """The features of bars in the desk's families, in its order: of two that say the same, the later is left out."""
     families = home.catalogue.desks[DESK].families
-    return [each for each in home.catalogue.features.values() if each.family in families and each.reads == "bars"]
+    own = [each for each in home.catalogue.features.values() if each.family in families and each.reads == "bars"]
+    return sorted(own, key=lambda each: families.index(each.family))
 
 
 def label_of(home: Home) -> Label:
@@ -72,10 +75,18 @@ def bar_seconds(base: str) -> float:
 
 
 def engine(home: Home) -> BarFeatures:
-    """The feature engine of the desk."""
-    from openbell.research.bar_features import BarFeatures
+    """The feature engine of the desk; features of quotes are on where stored bars have some."""
+    from openbell.research.bar_features import TRADED, BarFeatures
 
-    return BarFeatures(features_of(home), home.settings.signals.base, home.sessions)
+    base = home.settings.signals.base
+    fields = (*TRADED, "bid", "ask") if _has_quotes(home, base) else TRADED
+    return BarFeatures(features_of(home), base, home.sessions, fields=fields)
+
+
+def _has_quotes(home: Home, base: str) -> bool:
+    if base == "1d" or not home.tables.exists("minutes"):
+        return False
+    return home.tables.scan("minutes").select((pl.col("bid") > 0).any()).collect().item() is True
 
 
 def base_bars(
@@ -83,7 +94,7 @@ def base_bars(
 ) -> pl.LazyFrame:
     """Bars of the desk's base, with `at` as the moment at which each is complete."""
     base = home.settings.signals.base
-    wanted = list(symbols or home.settings.signals.symbols) or None
+    wanted = None if symbols is ANY else list(symbols or home.settings.signals.symbols) or None
     if base != "1d":
         if not view.tables.exists("minutes"):
             raise DataMissing(
@@ -97,7 +108,7 @@ def base_bars(
 
 def symbols_of(home: Home, view: View) -> list[str]:
     """The symbols to decide on: those of the settings, which must have bars, else all that have some."""
-    there = base_bars(home, view).select("symbol").unique().collect()["symbol"].sort().to_list()
+    there = base_bars(home, view, ANY).select("symbol").unique().collect()["symbol"].sort().to_list()
     for wanted in home.settings.signals.symbols:
         if wanted not in there:
             raise unknown(f"symbol with bars of {home.settings.signals.base}", wanted, there)

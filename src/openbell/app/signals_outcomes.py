@@ -25,14 +25,14 @@ def track(home: Home, as_of: dt.datetime | None = None) -> int:
     An outcome is joined once and never changed. It needs the bars of the horizon, so a young signal has none.
     """
     from openbell.research.signal_outcomes import outcomes
-    from openbell.store.signal_pages import Which
+    from openbell.store.signal_pages import ALL
 
     moment = as_of or now()
     store = home.kept_signals
-    signals = store.table(Which(archived=True))
+    signals = store.table(ALL)
     if signals.is_empty():
         return 0
-    signals = signals.filter(pl.col("outcome_known_at").is_null() & (pl.col("created_at") <= moment))
+    signals = signals.filter(pl.col("known_at").is_null() & (pl.col("created_at") <= moment))
     if signals.is_empty():
         return 0
     bars = _bars(home, moment, signals)

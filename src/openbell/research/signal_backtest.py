@@ -14,7 +14,7 @@ from openbell.core.errors import BadInput
 from openbell.core.signal import CALLS, FORECASTS, PROBABILITIES, Call
 from openbell.quant.deflation import Deflated, deflated_sharpe
 from openbell.quant.intervals import Estimate, estimate, mean_block
-from openbell.quant.performance import RISK_FREE_ANNUAL, Performance, marks_per_year, performance
+from openbell.quant.performance import Performance, marks_per_year, performance
 from openbell.quant.signal_account import OUTCOMES, BarRows, Rules, SignalAccount, signal_account, sized
 from openbell.quant.signal_rule import called
 from openbell.research.signal_benchmarks import BENCHMARKS, benchmark_curves, daily_bars, regimes_before
@@ -24,6 +24,8 @@ from openbell.research.signal_trades import described, grouped
 __all__ = ["BENCHMARKS", "SIGNALS", "Policy", "SignalBacktest", "backtest", "regimes_before"]
 
 SIGNALS = "signals"
+#: Idle cash, most of such an account, earns nothing here; so nothing is deducted from what the rest earns.
+RISK_FREE_ANNUAL = 0.0
 _NEEDED = ("symbol", "session", "as_of", "close", "sigma", "model", *PROBABILITIES, "in_sell", "in_hold", "in_buy")
 #: What the counts of an account mean, in sentences; see `quant.signal_account.SignalAccount.counts`.
 _COUNTED: Mapping[str, str] = {
@@ -294,7 +296,9 @@ def _metrics(
         if ours and (trades.is_empty() or followed.ruined_at is not None):
             continue
         turnovers = _turnovers(equity, trades) if ours else None
-        found[name] = performance(days, equity[name].to_numpy(), turnovers=turnovers, **how)
+        found[name] = performance(
+            days, equity[name].to_numpy(), turnovers=turnovers, risk_free_annual=RISK_FREE_ANNUAL, **how
+        )
     return found
 
 
@@ -328,12 +332,9 @@ def _excess(equity: pl.DataFrame, how: Mapping[str, int]) -> dict[str, Estimate]
 
 
 def _deflated(equity: pl.DataFrame, tries: int) -> Deflated | None:
-    """Of the returns above the risk-free rate; every try counts as its own, which is the strictest reading."""
+    """Of the returns; every try counts as its own, which is the strictest reading."""
     earned = _returns(equity, SIGNALS)
-    if len(earned) < 2:
-        return None
-    rate = (1.0 + RISK_FREE_ANNUAL) ** (1.0 / marks_per_year(list(equity["session"]))) - 1.0
-    return deflated_sharpe(earned - rate, trials=float(max(tries, 1)))
+    return None if len(earned) < 2 else deflated_sharpe(earned, trials=float(max(tries, 1)))
 
 
 def _calls(orders: pl.DataFrame, silent: int) -> dict[str, int]:

@@ -14,7 +14,6 @@ import polars as pl
 from openbell.core.errors import BadInput, DataMissing, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.quant.deflation import Deflated, deflated_sharpe, effective_trials, extended_trials
-from openbell.quant.performance import RISK_FREE_ANNUAL, marks_per_year
 from openbell.research.signal_backtest import SIGNALS, Policy, SignalBacktest, backtest
 from openbell.store.trials import Trial
 
@@ -195,8 +194,7 @@ def _deflated(done: Sequence[SignalBacktest], found: SignalBacktest, counted: in
     together = [each for each in done if each.performance is not None and each.sessions == found.sessions]
     seen = np.column_stack([_returns(each) for each in together] or [_returns(found)])
     trials = extended_trials(effective_trials(seen), seen.shape[1], max(counted, len(done)))
-    rate = (1.0 + RISK_FREE_ANNUAL) ** (1.0 / marks_per_year(found.sessions)) - 1.0
-    return deflated_sharpe(_returns(found) - rate, trials=trials)
+    return deflated_sharpe(_returns(found), trials=trials)
 
 
 def _why(

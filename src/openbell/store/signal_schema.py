@@ -81,7 +81,7 @@ def _requested() -> list[Column[Any]]:
         Column("reasoning", Text, nullable=False),
         Column("model_version", String(50), nullable=False),
         Column("features", _json, nullable=False),
-        Column("created_at", Moment, nullable=False, server_default=sa.func.now()),
+        Column("created_at", Moment, nullable=False, server_default=sa.text("CURRENT_TIMESTAMP")),
         Column("expires_at", Moment, nullable=False),
         Column("executed", Boolean, nullable=False, server_default=sa.false()),
         Column("performance", Rounded(5, 2)),

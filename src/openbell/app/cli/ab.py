@@ -1,4 +1,4 @@
-"""`openbell ab`: two models answer the gate's trades, and which one does it better."""
+"""`openbell ab`: two models answer the same questions, and which one does it better."""
 
 from __future__ import annotations
 
@@ -88,6 +88,33 @@ def _show(said: dict[str, Any]) -> None:
     )
 
 
+def begin(
+    control: Annotated[str, typer.Option("--control", metavar="VERSION", help="Label of the version in office.")],
+    test: Annotated[str, typer.Option("--test", metavar="VERSION", help="Label of its challenger.")],
+    share: Annotated[float, typer.Option("--share", min=0.0, max=1.0, help="Part that the challenger answers.")] = 0.5,
+    salt: Annotated[str, typer.Option("--salt", help="Another salt is another, independent draw.")] = "openbell",
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin an A/B test of two versions of the signals desk: from its next start on, `openbell stream` asks both.
+
+    Each symbol and moment belongs to one arm, whose signal is the desk's; what the other said is kept inside it. Judge
+    them by `openbell signals analytics --by model`. The same test again changes nothing; the gate's own test is begun
+    by `openbell serve`.
+    """
+    from openbell.app import ab
+    from openbell.app.clock import now
+
+    opened = open_home(home, sets, settings)
+    begun = opened.experiments.begin(ab.of_signals(opened, control, test, share, salt), at=now())
+    if as_json:
+        print_json(ab.described(begun))
+    else:
+        print(f"The A/B test {begun.name}, version {begun.version}, runs: {share:.0%} to {test}, else {control}.")
+
+
 def stop(
     name: NameArgument = "gate",
     why: Annotated[str, typer.Option("--why", help="Kept beside the outcome.")] = "Stopped by hand.",
@@ -114,7 +141,8 @@ def stop(
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="The A/B test of the gate's models.")
+    group = typer.Typer(no_args_is_help=True, help="A/B tests: two models side by side.")
+    group.command("begin")(begin)
     group.command("status")(status)
     group.command("stop")(stop)
     app.add_typer(group, name="ab")

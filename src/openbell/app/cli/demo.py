@@ -99,10 +99,35 @@ def gate(
     print(f"\nOpen the report: {(shown.plain.folder / 'report.html').resolve()}")
 
 
+def signals(
+    home: Annotated[
+        Path, typer.Option("--home", metavar="DIR", help="Where the demo keeps its tables and models.")
+    ] = Path("demo-signals"),
+) -> None:
+    """The signals desk on real daily prices, and beside them on a made-up market with a little planted skill.
+
+    S&P 500, NASDAQ Composite and Apple of 1999 to 2018: train → walk forward → back-test → stream the last weeks →
+    report. The second market shows what the same desk says where there is something to find. Offline, in some minutes;
+    a demo that was stopped goes on where it was: run it again.
+    """
+    from openbell.app.cli.progress import progress_bar, steps
+    from openbell.app.cli.words import print_table
+    from openbell.app.demo_signals import run_signals_demo
+
+    with progress_bar("demo signals") as progress:
+        shown = run_signals_demo(home, progress, steps("demo signals"))
+    print_table(shown.table(), "Out of sample")
+    for line in shown.lines():
+        print(line)
+    print(f"\nThe report on planted skill: {(shown.skilled.folder / 'report.html').resolve()}")
+    print(f"\nOpen the report: {(shown.real.folder / 'report.html').resolve()}")
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(invoke_without_command=True)
     group.callback()(demo)
     group.command("options")(options)
     group.command("gate")(gate)
+    group.command("signals")(signals)
     app.add_typer(group, name="demo")

@@ -71,7 +71,7 @@ def stream(
     # Members answer in threads of their own: a pool of threads inside each would only wait for the others.
     for variable in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    from openbell.app.stream.opening import Asked, opened
+    from openbell.app.stream.opening import Asked, opened, put_on_record
 
     asked = Asked(
         source=source,
@@ -89,7 +89,8 @@ def stream(
         fresh=fresh,
     )
     emit = _emit_json if as_json else _emit_line
-    with opened(open_home(home, sets, settings), asked, emit=emit, tell=_tell) as found:
+    house = open_home(home, sets, settings)
+    with opened(house, asked, emit=emit, tell=_tell) as found:
         if metrics_port is not None:
             server = found.stream.parts.metrics.serve(metrics_port)
             _tell(f"Metrics: http://127.0.0.1:{server.server_address[1]}/metrics")
@@ -98,6 +99,7 @@ def stream(
             _tell(f"Reading {source}.")
             found.stream.run(limit)
         summary = found.summary
+        put_on_record(house, asked, summary)
         if as_json:
             print(json.dumps({"summary": summary.as_json()}, default=str), flush=True)
         else:

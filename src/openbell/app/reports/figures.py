@@ -11,14 +11,14 @@ import polars as pl
 
 from openbell.core.errors import Refused
 from openbell.quant.intervals import Estimate
-from openbell.quant.performance import Performance
+from openbell.quant.performance import RISK_FREE_ANNUAL, Performance
 
 OUT_OF_SAMPLE = "out_of_sample"
 #: Performance measures of the table, with the unit they are written in.
 MEASURES: Mapping[str, tuple[str, str]] = {
     "annual_return": ("Annual return", "percent"),
     "volatility": ("Volatility, annual", "percent"),
-    "sharpe": ("Sharpe ratio (risk-free 2 %)", "number"),
+    "sharpe": ("Sharpe ratio (risk-free {rate})", "number"),
     "sortino": ("Sortino ratio", "number"),
     "max_drawdown": ("Deepest drawdown", "percent"),
     "calmar": ("Calmar ratio", "number"),
@@ -178,14 +178,21 @@ def as_plain(measured: Any) -> dict[str, Any]:
 
 
 def measure_rows(
-    metrics: Mapping[str, Performance | Mapping[str, Any]], curves: Mapping[str, str]
+    metrics: Mapping[str, Performance | Mapping[str, Any]],
+    curves: Mapping[str, str],
+    *,
+    risk_free_annual: float = RISK_FREE_ANNUAL,
 ) -> list[dict[str, Any]]:
     """Rows of the comparison: each measure of each curve with its interval; a curve without one has None."""
-    rows = []
+    rows, rate = [], f"{100 * risk_free_annual:g} %"
     for measure, (label, unit) in MEASURES.items():
         cells = [as_plain(metrics[curve])["intervals"].get(measure) for curve in curves]
         rows.append(
-            {"label": label, "unit": unit, "cells": [None if each is None else as_plain(each) for each in cells]}
+            {
+                "label": label.format(rate=rate),
+                "unit": unit,
+                "cells": [None if each is None else as_plain(each) for each in cells],
+            }
         )
     return rows
 

@@ -15,7 +15,7 @@ from openbell.app.reports import selection_charts, signals_charts
 from openbell.app.reports import signals_tables as tables
 from openbell.app.reports.figures import OUT_OF_SAMPLE, measure_rows, refuse_in_sample
 from openbell.app.reports.tear_sheet import worst_drawdowns
-from openbell.research.signal_backtest import SIGNALS, SignalBacktest
+from openbell.research.signal_backtest import RISK_FREE_ANNUAL, SIGNALS, SignalBacktest
 from openbell.research.signal_scores import SignalScores
 from openbell.research.signal_search import SignalSearch
 
@@ -137,7 +137,7 @@ def _account(found: SignalBacktest) -> dict[str, Any]:
         "names": [tables.curve_name(name) for name in measured],
         "tiles": tables.account_tiles(found),
         "measures": [
-            row for row in measure_rows(measured, {name: name for name in measured})
+            row for row in measure_rows(measured, {name: name for name in measured}, risk_free_annual=RISK_FREE_ANNUAL)
             if any(each and each["value"] is not None for each in row["cells"])
         ],
         "excess": [(tables.curve_name(name), each) for name, each in found.excess.items()],

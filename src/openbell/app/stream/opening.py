@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,8 @@ BARS_STREAM, SIGNALS_STREAM = "openbell:bars", "openbell:signals"
 #: Password of Redis, never part of a URL.
 REDIS_PASSWORD = "OPENBELL_REDIS_PASSWORD"
 _DAY_MINUTES = 390
+#: Kind of the records that tell of streams.
+STREAM = "stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,10 @@ def opened(
     """
     base = home.settings.signals.base
     moment = now()
-    live = _live(home, moment)
+    if asked.source == "replay":
+        asked, live = _replayed(home, asked)
+    else:
+        live = _live(home, moment)
     with ExitStack() as closing:
         keeping = Keeping(home.path / "stream" / asked.name(base))
         closing.enter_context(keeping.held())
@@ -162,7 +167,38 @@ def played(home: Home, asked: Asked, most: int | None = None) -> tuple[Summary, 
     with opened(home, asked, emit=said.append, tell=lambda sentence: None) as found:
         found.start()
         found.stream.run(most)
+        put_on_record(home, asked, found.summary)
         return found.summary, said
+
+
+def put_on_record(home: Home, asked: Asked, summary: Summary) -> None:
+    """What a stream did, into the journal: `openbell report summary` is filled from the last one."""
+    home.journal.append(STREAM, {"desk": DESK, "source": asked.source, **summary.as_json()}, at=now())
+
+
+def _replayed(home: Home, asked: Asked) -> tuple[Asked, tuple[LiveModel, ...]]:
+    """What is played, and by whom: only a model that was made before the first session that is played.
+
+    Bars that a model was trained on are no test of it: its signals of them would be hindsight, with the look of a
+    record. Without `first` it is the first session that the newest training has not seen.
+
+    Raises
+    ------
+    BadInput
+        Where no model was made before `first`, or nothing came after the newest training.
+    """
+    from openbell.app.signals_training import needed_signals
+
+    newest = dt.date.fromisoformat(needed_signals(home, now()).payload["session"])
+    first = asked.first or newest
+    try:
+        return replace(asked, first=first), _live(home, home.as_of(first))
+    except BadInput as failure:
+        raise BadInput(
+            f"A replay from {first} needs a model that was made before it, or its signals would be hindsight; the "
+            f"newest training knew everything up to the open of {newest}. Train with `openbell train signals --as-of "
+            f"{first}`, or play from {newest} on. ({failure})"
+        ) from failure
 
 
 def _live(home: Home, moment: dt.datetime) -> tuple[LiveModel, ...]:

@@ -109,7 +109,7 @@ def _columns(big: sa.types.TypeEngine[Any]) -> list[Any]:
         sa.Column("reasoning", sa.Text, nullable=False),
         sa.Column("model_version", sa.String(50), nullable=False),
         sa.Column("features", json, nullable=False),
-        sa.Column("created_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("created_at", moment, nullable=False, server_default=sa.text("CURRENT_TIMESTAMP")),
         sa.Column("expires_at", moment, nullable=False),
         sa.Column("executed", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("performance", sa.DECIMAL(5, 2)),
