@@ -75,18 +75,21 @@ def bar_seconds(base: str) -> float:
 
 
 def engine(home: Home) -> BarFeatures:
-    """The feature engine of the desk; features of quotes are on where stored bars have some."""
-    from openbell.research.bar_features import TRADED, BarFeatures
+    """The feature engine of the desk; a feature of what some symbol's bars lack, such as quotes, is switched off."""
+    from openbell.quant.bar_frames import FIELDS
+    from openbell.research.bar_features import BarFeatures
 
-    base = home.settings.signals.base
-    fields = (*TRADED, "bid", "ask") if _has_quotes(home, base) else TRADED
-    return BarFeatures(features_of(home), base, home.sessions, fields=fields)
-
-
-def _has_quotes(home: Home, base: str) -> bool:
-    if base == "1d" or not home.tables.exists("minutes"):
-        return False
-    return home.tables.scan("minutes").select((pl.col("bid") > 0).any()).collect().item() is True
+    base, wanted = home.settings.signals.base, home.settings.signals.symbols
+    table = "bars" if base == "1d" else "minutes"
+    if not home.tables.exists(table):
+        return BarFeatures(features_of(home), base, home.sessions)
+    rows = home.tables.scan(table).filter(pl.col("freq") == base)
+    if wanted:
+        rows = rows.filter(pl.col("symbol").is_in(list(wanted)))
+    known = [name for name in FIELDS if name in rows.collect_schema().names()]
+    held = rows.group_by("symbol").agg(pl.col(name).is_not_null().any() for name in known)
+    there = held.select(pl.col(name).all() for name in known).collect().row(0, named=True)
+    return BarFeatures(features_of(home), base, home.sessions, fields=tuple(name for name in known if there[name]))
 
 
 def base_bars(
@@ -114,7 +117,8 @@ def symbols_of(home: Home, view: View) -> list[str]:
             raise unknown(f"symbol with bars of {home.settings.signals.base}", wanted, there)
     if not there:
         raise DataMissing(f"There is no bar of {home.settings.signals.base} known by {view.as_of:%Y-%m-%d %H:%M} UTC.")
-    return there
+    wanted = set(home.settings.signals.symbols)
+    return [each for each in there if each in wanted] if wanted else there
 
 
 def prepared(home: Home, session: dt.date | None = None) -> Prepared:
@@ -130,13 +134,15 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
         parts.append(rows)
         bars.append(own.select("symbol", "session", "at", "open", "high", "low", "close", "volume"))
         notes += said
+    every, filled = with_prices(pl.concat(bars))
+    notes += filled
     rows = pl.concat(parts).sort("as_of", "symbol")
     start = session - dt.timedelta(days=round(home.settings.signals.history_years * 365.25))
     rows = rows.filter(pl.col("session") >= start)
     return Prepared(
         rows=rows,
         features=tuple(name for name in rows.columns if name not in DECISIONS),
-        bars=pl.concat(bars).sort("symbol", "at"),
+        bars=every.sort("symbol", "at"),
         label=label,
         session=session,
         as_of=moment,
@@ -144,6 +150,15 @@ def prepared(home: Home, session: dt.date | None = None) -> Prepared:
         made_up="generated" if _is_made_up(view, home.settings.signals.base) else "",
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def with_prices(bars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """`bars` with the close in place of opens, highs and lows that no bar has, as `fill_price` has it; and a note."""
+    lacking = [name for name in ("open", "high", "low") if bars[name].null_count() == bars.height]
+    if not lacking:
+        return bars, []
+    told = f"The bars have no {', '.join(lacking)}: what follows them enters at closes, and no stop is seen in a bar."
+    return bars.with_columns(pl.col("close").alias(name) for name in lacking), [told]
 
 
 def decisions(home: Home, made: BarFeatures, bars: pl.DataFrame, label: Label) -> tuple[pl.DataFrame, Sequence[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from openbell.app.clock import now
-from openbell.app.signals_data import bar_seconds, base_bars
+from openbell.app.signals_data import bar_seconds, base_bars, with_prices
 from openbell.core.view import View
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def track(home: Home, as_of: dt.datetime | None = None) -> int:
     signals = signals.filter(pl.col("known_at").is_null() & (pl.col("created_at") <= moment))
     if signals.is_empty():
         return 0
-    bars = _bars(home, moment, signals)
+    bars, _ = with_prices(_bars(home, moment, signals))
     scaled, factors = _scaled(signals, bars)
     found = outcomes(
         scaled,
