@@ -53,9 +53,19 @@ class Shown:
         """A row per model and market: skill over the base rates with its interval, accuracy and calibration."""
         parts = []
         for word, training in (("real prices", self.real), ("planted skill", self.skilled)):
-            columns = ("model", "n", "accuracy", "commonest", "skill_nats", "skill_nats_low", "skill_nats_high", "ece",
-                       "proven")  # fmt: skip
-            parts.append(training.scores.models.select(pl.lit(word).alias("market"), *columns))
+            skill = ("skill_nats", "skill_nats_low", "skill_nats_high")
+            names = ("skill, 1/1000 nat", "from", "to")
+            parts.append(
+                training.scores.models.select(
+                    pl.lit(word).alias("market"),
+                    pl.col("model").str.replace("_classifier", ""),
+                    "n",
+                    pl.col("accuracy"),
+                    "commonest",
+                    *((1_000 * pl.col(each)).alias(name) for each, name in zip(skill, names, strict=True)),
+                    "proven",
+                )
+            )
         return pl.concat(parts)
 
     def lines(self) -> list[str]:

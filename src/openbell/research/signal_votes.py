@@ -191,8 +191,11 @@ class SignalModel:
         return max(each.history_rows for each in self.members.values())
 
     def matrix(self, features: pl.DataFrame) -> np.ndarray:
-        """The features by name as the members read them, shape (n, p), Float32, NaN where missing."""
-        return self.ranks.apply(raw_matrix(features, self.features, self.name))
+        """The features by name as the members read them, shape (n, p), Float32, NaN where missing.
+
+        They are rounded to single precision first, as those that the members learned from were.
+        """
+        return self.ranks.apply(raw_matrix(features, self.features, self.name).astype(np.float32))
 
     def say(self, name: str, features: pl.DataFrame | np.ndarray, keys: pl.DataFrame | None = None) -> np.ndarray:
         """What the member `name` says on its own, uncalibrated: shape (n, 3), NaN rows where it abstains.
@@ -248,16 +251,25 @@ class SignalModel:
         return Vote(probabilities, in_set, heard)
 
 
+#: Up to so many rows are taken out of a frame one by one.
+FEW_ROWS = 16
+
+
 def raw_matrix(features: pl.DataFrame, names: Sequence[str], model: str) -> np.ndarray:
     """The columns `names` by name, Float64, shape (n, p), null as NaN; refuses missing columns and infinite values."""
-    there = set(features.columns)
+    there = {name: at for at, name in enumerate(features.columns)}
     missing = [name for name in names if name not in there]
     if missing:
         raise BadInput(
             f"The model `{model}` was fitted on {len(names)} columns; missing here: {', '.join(missing[:10])}"
             f"{f' and {len(missing) - 10} more' if len(missing) > 10 else ''}."
         )
-    matrix = features.select(pl.col(list(names)).cast(pl.Float64)).to_numpy()
+    if features.height <= FEW_ROWS:  # a query over a thousand columns takes milliseconds, whatever its rows
+        places = [there[name] for name in names]
+        rows = [[row[at] for at in places] for row in features.rows()]
+        matrix = np.array(rows, dtype=np.float64).reshape(len(rows), len(places))
+    else:
+        matrix = features.select(pl.col(list(names)).cast(pl.Float64)).to_numpy()
     infinite = np.isinf(matrix).any(axis=0)
     if infinite.any():
         named = ", ".join(f"`{names[at]}`" for at in np.flatnonzero(infinite))

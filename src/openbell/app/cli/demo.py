@@ -116,7 +116,7 @@ def signals(
 
     with progress_bar("demo signals") as progress:
         shown = run_signals_demo(home, progress, steps("demo signals"))
-    print_table(shown.table(), "Out of sample")
+    print_table(shown.table(), "Out of sample", digits=2)
     for line in shown.lines():
         print(line)
     print(f"\nThe report on planted skill: {(shown.skilled.folder / 'report.html').resolve()}")

@@ -176,9 +176,8 @@ class Speaker:
             self._explain.dismiss()
 
     def _questions(self, frame: pl.DataFrame, *, remembered: bool) -> dict[str, Question]:
-        shown = frame.select(pl.col(self.columns).cast(pl.Float32))  # as in the rows that they learnt from
         keys = pl.DataFrame([frame["as_of"].to_physical().alias("t"), frame["symbol"]])
-        plain = Question(self.live.model.matrix(shown), keys, np.ones(frame.height, dtype=bool))
+        plain = Question(self.live.model.matrix(frame), keys, np.ones(frame.height, dtype=bool))
         if not self._sequential or not remembered:
             return dict.fromkeys(self.live.model.members, plain)
         windows = Question(*self.rings.windows(frame["symbol"].to_list()))
