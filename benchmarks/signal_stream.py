@@ -77,7 +77,7 @@ def streamed(
     rows = rows.select(list(BARS)).cast(dict(BARS))
     begins = rows["at"].unique().sort()[-moments]
     live = SimpleNamespace(
-        model=model, version="benchmark", proven=True, barrier=BARRIER, horizon_bars=5, made_of={}, regime=None
+        model=model, version="benchmark", proven=True, barrier=BARRIER, horizon_bars=5, made_of={}
     )
     speaker = Speaker(live, 10.0, 60.0, reasons if explain else None)
     checks, desk = catalogue.checks_of("signals"), catalogue.desks["signals"]

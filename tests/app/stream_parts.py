@@ -106,7 +106,7 @@ class Model:
         self.release = threading.Event()
 
     def matrix(self, frame):
-        return frame.to_numpy()
+        return frame.select(self.features).to_numpy()
 
     def say(self, name, features, keys):
         self.asked.append((name, keys))
@@ -132,7 +132,6 @@ def live(model, version="toy@1#aa"):
     """The model with all the desk knows of it."""
     return SimpleNamespace(
         model=model, version=version, proven=True, barrier=1.0, horizon_bars=5, made_of={},
-        regime=None,
     )  # fmt: skip
 
 

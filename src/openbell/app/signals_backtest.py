@@ -12,13 +12,13 @@ import polars as pl
 
 from openbell.app.clock import now
 from openbell.app.outputs import finite
-from openbell.app.signals_data import DESK
+from openbell.app.signals_data import DESK, regimes_of
 from openbell.app.signals_training import SignalsTraining, needed_signals
-from openbell.core.errors import DataMissing, unknown
+from openbell.core.errors import unknown
 from openbell.core.view import View
 from openbell.quant.barriers import BARRIER
 from openbell.quant.signal_account import Rules
-from openbell.research.signal_backtest import BENCHMARKS, Policy, SignalBacktest, backtest, regimes_before
+from openbell.research.signal_backtest import BENCHMARKS, Policy, SignalBacktest, backtest
 from openbell.research.signal_search import SignalSearch, search, tried
 
 if TYPE_CHECKING:
@@ -139,15 +139,10 @@ def _benchmarks(home: Home, training: SignalsTraining) -> pl.DataFrame | None:
 
 
 def _regimes(home: Home, training: SignalsTraining) -> pl.DataFrame | None:
-    """The market's regime in each session by the closes of the benchmark before it; None without its bars."""
-    benchmark = home.settings.data.benchmark
-    bars = _daily(home, training, (benchmark,))
-    if bars is None:
-        return None
-    try:
-        return regimes_before(bars.select("session", "close").drop_nulls().sort("session"))
-    except DataMissing:
-        return None
+    """The market's regime in each session, as the training's own moment knew it; None without the benchmark's bars."""
+    session = dt.date.fromisoformat(training.payload["session"])
+    known = regimes_of(home, View(home.tables, home.as_of(session), home.sessions))
+    return pl.DataFrame({"session": known.keys(), "regime": known.values()}) if known else None
 
 
 def _daily(home: Home, training: SignalsTraining, symbols: tuple[str, ...]) -> pl.DataFrame | None:

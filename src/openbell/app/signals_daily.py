@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from openbell.app.signals_data import DESK, as_of_session, bar_seconds, base_bars, label_of, symbols_of
+from openbell.app.signals_data import DESK, as_of_session, bar_seconds, base_bars, label_of, regimes_of, symbols_of
 from openbell.app.signals_live import LiveModel, live_signals
 from openbell.app.stream.deciding import Decided, Deciding
 from openbell.app.stream.opening import warm_sessions
@@ -96,7 +96,7 @@ def run_signals(home: Home, session: dt.date | None = None, *, store: bool = Fal
     live = live_signals(home, moment)
     view = View(home.tables, moment, home.sessions)
     bars = _bars(home, view, live)
-    speaker = _speaker(home, live)
+    speaker = _speaker(home, live, regimes_of(home, view))
     try:
         said = _said(home, live, speaker, bars)
         standing = _standing(home, said.as_of) if store else ()
@@ -120,10 +120,10 @@ def _bars(home: Home, view: View, live: LiveModel) -> pl.DataFrame:
     return found
 
 
-def _speaker(home: Home, live: LiveModel) -> Speaker:
+def _speaker(home: Home, live: LiveModel, regimes: Mapping[dt.date, str]) -> Speaker:
     from openbell.research.signal_reasons import reasons
 
-    return Speaker(live, MEMBER_SECONDS, bar_seconds(home.settings.signals.base), reasons, live.ends)
+    return Speaker(live, MEMBER_SECONDS, bar_seconds(home.settings.signals.base), reasons, live.ends, regimes)
 
 
 def _said(home: Home, live: LiveModel, speaker: Speaker, bars: pl.DataFrame) -> Said:

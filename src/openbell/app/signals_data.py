@@ -175,6 +175,22 @@ def decisions(home: Home, made: BarFeatures, bars: pl.DataFrame, label: Label) -
     )
 
 
+def regimes_of(home: Home, view: View) -> dict[dt.date, str]:
+    """The market's regime in force in each session, by the closes of the benchmark before it; none without its bars."""
+    from openbell.quant.regime import SLOW_SESSIONS
+    from openbell.research.signal_backtest import regimes_before
+
+    if not view.tables.exists("bars"):
+        return {}
+    found = view.bars("1d", symbols=(home.settings.data.benchmark,)).select("session", "close").drop_nulls().collect()
+    if found.height < SLOW_SESSIONS:
+        return {}
+    # The session after the last close has a regime too: that of the closes before it.
+    after = pl.DataFrame({"session": [home.sessions.shift(found["session"][-1], 1)], "close": [found["close"][-1]]})
+    known = regimes_before(pl.concat([found, after.cast(found.schema)])).drop_nulls()
+    return dict(known.select("session", "regime").iter_rows())
+
+
 def as_of_session(home: Home, session: dt.date | None) -> tuple[dt.datetime, dt.date]:
     """The moment before the open of `session`, and the session: by default the one after the last stored bar."""
     if session is None:

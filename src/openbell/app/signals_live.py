@@ -49,7 +49,6 @@ class LiveModel:
     training: SignalsTraining = field(repr=False)
     sessions: Sessions = field(repr=False)
     log_loss: float | None = None
-    regime: str | None = None
 
     def ends(self, as_of: dt.datetime, session: dt.date) -> dt.datetime:
         """Until when a signal lives that is made at `as_of` of a bar of `session`."""

@@ -122,9 +122,9 @@ def key_columns(keys: pl.DataFrame | None, rows: int, model: str) -> tuple[np.nd
 
 def feature_matrix(frame: pl.DataFrame, features: tuple[str, ...], *, handles_missing: bool, model: str) -> np.ndarray:
     """The columns `features` of `frame` by name, Float32, shape (n, p), null as NaN; refuses what cannot be used."""
-    there = frame.columns
-    missing = [name for name in features if name not in there]
-    extra = [name for name in there if name not in features]
+    there, known, wanted = frame.columns, set(frame.columns), set(features)
+    missing = [name for name in features if name not in known]
+    extra = [name for name in there if name not in wanted]
     if missing or extra:
         raise BadInput(
             f"The model `{model}` was fitted on {len(features)} columns; "

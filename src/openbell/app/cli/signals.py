@@ -309,6 +309,26 @@ def tidy(
         print(f"{expired:,} signals expired; {archived:,} that ended {days:g} days ago or more are in the archive now.")
 
 
+def track(
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Join to each signal what came of it, from the stored bars after it: hit, return, excursions, time to target.
+
+    Entered at the next open, the stop before the target where one bar holds both, after costs. An outcome is joined
+    once; a signal whose horizon the bars do not reach yet has none. Import newer bars first.
+    """
+    from openbell.app.signals_outcomes import track as tracked
+
+    joined = tracked(open_home(home, sets, settings))
+    if as_json:
+        print_json({"joined": joined})
+    else:
+        print(f"{joined:,} signals have an outcome that had none. `openbell signals analytics` says their worth.")
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Signals: what was said, what became of it, what it was worth.")
@@ -317,4 +337,5 @@ def mount(app: typer.Typer) -> None:
     group.command("cancel")(cancel)
     group.command("analytics")(analytics)
     group.command("tidy")(tidy)
+    group.command("track")(track)
     app.add_typer(group, name="signals")

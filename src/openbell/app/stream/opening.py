@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from openbell.app.clock import now, seconds
-from openbell.app.signals_data import DESK, bar_seconds, base_bars, label_of, symbols_of
+from openbell.app.signals_data import DESK, bar_seconds, base_bars, label_of, regimes_of, symbols_of
 from openbell.app.stream.bars import Reader, schema_of
 from openbell.app.stream.deciding import Deciding
 from openbell.app.stream.keeping import Keeping, Kept
@@ -141,10 +141,11 @@ def opened(
         if asked.fresh:
             keeping.clear()
         kept = keeping.found()
-        speakers = tuple(_speaker(home, each, closing) for each in live)
+        view = View(home.tables, moment, home.sessions)
+        regimes = regimes_of(home, view)
+        speakers = tuple(_speaker(home, each, regimes, closing) for each in live)
         if kept is not None:
             refuse_other_models(kept, [each.version for each in speakers])
-        view = View(home.tables, moment, home.sessions)
         symbols = asked.symbols or tuple(home.settings.signals.symbols)
         wanted = symbols or (tuple(symbols_of(home, view)) if asked.source == "replay" or kept is None else ())
         stored = _played(home, view, wanted, asked) if asked.source == "replay" else None
@@ -210,7 +211,7 @@ def _live(home: Home, moment: dt.datetime) -> tuple[LiveModel, ...]:
     return (champion,) if challenger is None else (champion, challenger)
 
 
-def _speaker(home: Home, live: LiveModel, closing: ExitStack) -> Speaker:
+def _speaker(home: Home, live: LiveModel, regimes: Mapping[dt.date, str], closing: ExitStack) -> Speaker:
     from openbell.research.signal_reasons import reasons
 
     settings = home.settings.signals

@@ -57,7 +57,6 @@ class Live(Protocol):
     barrier: float
     horizon_bars: int
     made_of: Mapping[str, Any]
-    regime: str | None
 
 
 class RowsBySymbol(Mapping[str, Mapping[str, float | None]]):
@@ -99,7 +98,7 @@ class Speaker:
     ----------
     live : the model. member_seconds : what a member may take. bar_seconds : length of a base bar.
     explain : see `research.signal_reasons.reasons`; None gives no reasons. ends : until when a signal of a moment and
-    session lives; None is the desk's own 24 hours.
+    session lives; None is the desk's own 24 hours. regimes : of the market by session, known before it.
     """
 
     def __init__(
@@ -109,8 +108,10 @@ class Speaker:
         bar_seconds: float,
         explain: Callable[..., Any] | None = None,
         ends: Callable[[dt.datetime, dt.date], dt.datetime] | None = None,
+        regimes: Mapping[dt.date, str] | None = None,
     ) -> None:
         self.live, self._bar_seconds, self._ends = live, bar_seconds, ends
+        self._regimes = regimes or {}
         self._explain = None if explain is None else Worker(f"reasons of {live.version}", partial(_explained, explain))
         self._seconds = member_seconds
         self.columns = tuple(live.model.features)
@@ -208,7 +209,7 @@ class Speaker:
             reasons=_abstentions(frame, heard),
             silent={**silent, **unheard},
             missing=heard.missing,
-            regime=live.regime,
+            regime=self._regimes.get(session),
             made_of=live.made_of,
         )
 
