@@ -95,26 +95,27 @@ def _kept(home: Path | None, sets: list[str] | None, settings: Path | None) -> S
     return open_home(home, sets, settings).kept_signals
 
 
-def _row(stored: Stored, at: dt.datetime) -> dict[str, Any]:
-    """A signal as a line of the list."""
+def _row(stored: Stored, at: dt.datetime) -> dict[str, str]:
+    """A signal as a line of the list, short enough for a narrow terminal; `show` and --json tell the rest."""
     from openbell.app.api.signal_answers import status_at
 
-    signal = stored.signal
+    signal, made = stored.signal, stored.decimals["performance"]
     return {
         "id": str(stored.id),
-        "symbol": signal.symbol,
-        "signal": signal.call.value,
+        "made": f"{signal.created_at:%Y-%m-%d %H:%M}",
+        "what": f"{signal.call.value} {signal.symbol}",
+        "sure": f"{signal.confidence:.0%}",
+        "price": f"{signal.price:,.2f}",
+        "target": _amount(signal.target_price),
+        "stop": _amount(signal.stop_loss),
+        "size": "" if signal.position_size is None else f"{signal.position_size:.1%}",
         "status": status_at(stored, at).value,
-        "confidence": signal.confidence,
-        "price": signal.price,
-        "target": signal.target_price,
-        "stop": signal.stop_loss,
-        "size": signal.position_size,
-        "made": signal.created_at.isoformat(timespec="seconds"),
-        "until": signal.expires_at.isoformat(timespec="seconds"),
-        "performance %": None if stored.decimals["performance"] is None else float(stored.decimals["performance"]),
-        "model": signal.model_version,
+        "made %": "" if made is None else f"{made:+.2f}",
     }
+
+
+def _amount(price: float | None) -> str:
+    return "" if price is None else f"{price:,.2f}"
 
 
 def list_(
@@ -260,17 +261,34 @@ def analytics(
         _tell_worth(told)
 
 
-_SHARES = ("accuracy", "accuracy_low", "accuracy_high", "base_rate")
-_RETURNS = (
-    "hit_rate",
-    "hit_low",
-    "hit_high",
-    "mean_return",
-    "return_low",
-    "return_high",
-    "profit_factor",
-    "expectancy",
-)
+def _spread(row: dict[str, Any], name: str, form: str, ends: str | None = None) -> str:
+    """A figure with its interval in one cell; the interval of ``hit_rate`` is ``hit_low`` to ``hit_high``."""
+    value, low, high = (row[each] for each in (name, f"{ends or name}_low", f"{ends or name}_high"))
+    if value is None:
+        return ""
+    return form.format(value) if low is None else f"{form.format(value)} ({form.format(low)} to {form.format(high)})"
+
+
+def _class_row(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "of": str(row["value"]),
+        "signals": f"{row['signals']:,}",
+        "known": f"{row['known']:,}",
+        "came true": _spread(row, "accuracy", "{:.1%}"),
+        "by chance": "" if row["base_rate"] is None else f"{row['base_rate']:.1%}",
+        "said": "" if row["mean_confidence"] is None else f"{row['mean_confidence']:.1%}",
+    }
+
+
+def _trade_row(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "of": str(row["value"]),
+        "trades": f"{row['trades']:,}",
+        "won": _spread(row, "hit_rate", "{:.1%}", "hit"),
+        "mean return": _spread(row, "mean_return", "{:+.2%}", "return"),
+        "profit factor": "" if row["profit_factor"] is None else f"{row['profit_factor']:.2f}",
+        "enough": "yes" if row["enough"] else "no",
+    }
 
 
 def _tell_worth(told: dict[str, Any]) -> None:
@@ -281,9 +299,8 @@ def _tell_worth(told: dict[str, Any]) -> None:
         print(note)
     if not told["groups"]:
         return
-    shown = pl.DataFrame(told["groups"], infer_schema_length=None)
-    print_table(shown.select("value", "signals", "known", "days", "mean_confidence", *_SHARES, "interval"), "The class")
-    print_table(shown.select("value", "trades", *_RETURNS, "enough"), "The trades, after costs")
+    print_table(pl.DataFrame([_class_row(each) for each in told["groups"]]), "The class that was called")
+    print_table(pl.DataFrame([_trade_row(each) for each in told["groups"]]), "The trades, after costs")
     said = told["calibration"]
     if said["error"] is not None:
         low, high = (f"{said[name]:.4f}" if said[name] is not None else "?" for name in ("low", "high"))
