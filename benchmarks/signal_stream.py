@@ -76,9 +76,7 @@ def streamed(
     rows = bars.with_columns(pl.lit(None, kind).alias(name) for name, kind in BARS.items() if name not in bars.columns)
     rows = rows.select(list(BARS)).cast(dict(BARS))
     begins = rows["at"].unique().sort()[-moments]
-    live = SimpleNamespace(
-        model=model, version="benchmark", proven=True, barrier=BARRIER, horizon_bars=5, made_of={}
-    )
+    live = SimpleNamespace(model=model, version="benchmark", proven=True, barrier=BARRIER, horizon_bars=5, made_of={})
     speaker = Speaker(live, 10.0, 60.0, reasons if explain else None)
     checks, desk = catalogue.checks_of("signals"), catalogue.desks["signals"]
     wanted = {**desk.settings, "min_confidence": 0.4, "require_single": False}  # most moments then end in the store
