@@ -289,7 +289,7 @@ def test_the_same_again_fits_and_decides_nothing_and_says_the_same(whole, home, 
     """Resumed from what is kept: no fit, no decision, the same bytes, nothing counted anew."""
     shutil.copytree(home / "cache", tmp_path / "cache")
     shutil.copytree(home / "models", tmp_path / "models")
-    for name in ("fit", "_write"):
+    for name in ("fit", "write_whole"):
         monkeypatch.setattr(walkforward, name, refused)
     monkeypatch.setattr(candidates, "fit", refused)
     monkeypatch.setattr(deciding.Task, "decided", refused)
