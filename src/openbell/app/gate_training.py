@@ -16,8 +16,9 @@ from openbell.app.error_budget import spend
 from openbell.app.evidence_files import evidence, write_evidence
 from openbell.app.files import write_whole
 from openbell.app.gate_data import Prepared, prepared
-from openbell.app.kept_models import fetched, folder_of, keep, needed
+from openbell.app.kept_models import folder_of, keep
 from openbell.app.outputs import json_text
+from openbell.app.trainings import OnRecord, newest, there
 from openbell.core.errors import BadInput, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.research.fitting import code_behind
@@ -38,22 +39,8 @@ DESK = "gate"
 
 
 @dataclass(frozen=True)
-class GateTraining:
+class GateTraining(OnRecord):
     """A finished training or tournament of the gate as the journal knows it."""
-
-    payload: Mapping[str, Any]
-    folder: Path
-
-    @property
-    def champion(self) -> str | None:
-        """The candidate that knows more than the price, or None."""
-        found: str | None = self.payload["champion"]
-        return found
-
-    @property
-    def leader(self) -> str:
-        """The candidate that speaks: the champion, else the one with the largest skill over the price."""
-        return str(self.payload["leader"])
 
     def version(self, name: str) -> str:
         """What decisions name."""
@@ -79,10 +66,6 @@ class GateTraining:
     def walked(self) -> pl.DataFrame:
         """The forecasts out of sample."""
         return evidence(self.folder, "walk", self.payload["evidence"]["walk"])
-
-    def as_json(self) -> dict[str, Any]:
-        """For a program to read."""
-        return {**self.payload, "folder": str(self.folder)}
 
     def lines(self) -> list[str]:
         """What was found, in sentences."""
@@ -218,10 +201,8 @@ def _plan(home: Home, data: Prepared, candidates: Sequence[str], kind: str) -> s
 
 def _there(home: Home, plan: str) -> GateTraining | None:
     """The same training, where it was done before."""
-    for record in home.journal.records(kind=("training", "tournament"), desk=DESK):
-        if record.payload["training"] == plan and (folder := fetched(home, record.payload)) is not None:
-            return GateTraining(record.payload, folder)
-    return None
+    found = there(home, DESK, plan)
+    return None if found is None else GateTraining(*found)
 
 
 def _count(home: Home, candidates: Sequence[str], plan: str) -> None:
@@ -323,13 +304,8 @@ def _base_rate(scores: GateScores) -> float:
 
 def latest_gate(home: Home, as_of: dt.datetime) -> GateTraining | None:
     """The last training or tournament whose own moment is not after `as_of`; None before the first."""
-    records = home.journal.records(
-        kind=("training", "tournament"), before=as_of + dt.timedelta(microseconds=1), desk=DESK
-    )
-    if not records:
-        return None
-    last = max(records, key=lambda each: (each.at, each.seq))
-    return GateTraining(last.payload, needed(home, last.payload))
+    found = newest(home, DESK, as_of)
+    return None if found is None else GateTraining(*found)
 
 
 def needed_gate(home: Home, as_of: dt.datetime) -> GateTraining:

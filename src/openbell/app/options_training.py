@@ -14,10 +14,11 @@ import polars as pl
 from openbell.app.error_budget import spend
 from openbell.app.evidence_files import evidence, write_evidence
 from openbell.app.files import write_whole
-from openbell.app.kept_models import fetched, folder_of, keep, needed
+from openbell.app.kept_models import folder_of, keep
 from openbell.app.options_history import Past, past_of
 from openbell.app.options_market import OptionMarketData, market_data
 from openbell.app.outputs import json_text
+from openbell.app.trainings import OnRecord, newest, there
 from openbell.core.errors import LeakFound, unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.time import utc
@@ -53,22 +54,8 @@ def desk_of(underlying: str) -> str:
 
 
 @dataclass(frozen=True)
-class OptionTraining:
+class OptionTraining(OnRecord):
     """A finished training or tournament as the journal knows it."""
-
-    payload: Mapping[str, Any]
-    folder: Path
-
-    @property
-    def champion(self) -> str | None:
-        """The candidate that earned more than no trade, or None."""
-        found: str | None = self.payload["champion"]
-        return found
-
-    @property
-    def leader(self) -> str:
-        """The candidate that speaks: the champion, else the one with the largest studentised mean."""
-        return str(self.payload["leader"])
 
     @property
     def version(self) -> str:
@@ -83,10 +70,6 @@ class OptionTraining:
     def frame(self, name: str) -> pl.DataFrame:
         """One of `FRAMES`, checked against its hash."""
         return evidence(self.folder, name, self.payload["evidence"][name])
-
-    def as_json(self) -> dict[str, Any]:
-        """For a program to read."""
-        return {**self.payload, "folder": str(self.folder)}
 
     def lines(self) -> list[str]:
         """What was found, in sentences."""
@@ -188,10 +171,8 @@ def configurations_of(each: Candidate) -> dict[str, tuple[str, Mapping[str, Any]
 
 def _there(home: Home, underlying: str, plan: str) -> OptionTraining | None:
     """The same training, where it was done before."""
-    for record in home.journal.records(kind=("training", "tournament"), desk=desk_of(underlying)):
-        if record.payload["training"] == plan and (folder := fetched(home, record.payload)) is not None:
-            return OptionTraining(record.payload, folder)
-    return None
+    found = there(home, desk_of(underlying), plan)
+    return None if found is None else OptionTraining(*found)
 
 
 def count(home: Home, underlying: str, candidates: Sequence[Candidate], plan: str) -> None:
@@ -449,10 +430,5 @@ def hold_options(
 
 def latest_options(home: Home, underlying: str, as_of: dt.datetime) -> OptionTraining | None:
     """The last training or tournament whose own moment is not after `as_of`; None before the first."""
-    records = home.journal.records(
-        kind=("training", "tournament"), before=as_of + dt.timedelta(microseconds=1), desk=desk_of(underlying)
-    )
-    if not records:
-        return None
-    last = max(records, key=lambda each: (each.at, each.seq))
-    return OptionTraining(last.payload, needed(home, last.payload))
+    found = newest(home, desk_of(underlying), as_of)
+    return None if found is None else OptionTraining(*found)

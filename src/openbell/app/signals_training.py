@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from openbell.app.error_budget import spend
 from openbell.app.evidence_files import evidence
-from openbell.app.kept_models import fetched, folder_of, keep, needed
+from openbell.app.kept_models import folder_of, keep
 from openbell.app.signals_data import DESK, as_of_session, prepared
 from openbell.app.signals_making import TUNED, Making, plan_of
+from openbell.app.trainings import OnRecord, newest, there
 from openbell.core.errors import BadInput, unknown
 from openbell.core.hashing import digest
 
@@ -28,22 +28,8 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class SignalsTraining:
+class SignalsTraining(OnRecord):
     """A finished training or tournament of the signals desk as the journal knows it."""
-
-    payload: Mapping[str, Any]
-    folder: Path
-
-    @property
-    def champion(self) -> str | None:
-        """The candidate that knows more than the base rates, or None."""
-        found: str | None = self.payload["champion"]
-        return found
-
-    @property
-    def leader(self) -> str:
-        """The champion, else the candidate with the largest skill."""
-        return str(self.payload["leader"])
 
     def version(self, name: str) -> str:
         """What signals name as their model: the label of the registry."""
@@ -71,10 +57,6 @@ class SignalsTraining:
     def evidence(self, name: str) -> pl.DataFrame:
         """A frame of the evidence: walk, folds, bars, importance, lineage, quality or tuning."""
         return evidence(self.folder, name, self.payload["evidence"][name])
-
-    def as_json(self) -> dict[str, Any]:
-        """For a program to read."""
-        return {**self.payload, "folder": str(self.folder)}
 
     def lines(self) -> list[str]:
         """What was found, in sentences."""
@@ -156,21 +138,14 @@ def hold_signals(
 
 def _there(home: Home, plan: str) -> SignalsTraining | None:
     """The same training, where it was done before."""
-    for record in home.journal.records(kind=("training", "tournament"), desk=DESK):
-        if record.payload["training"] == plan and (folder := fetched(home, record.payload)) is not None:
-            return SignalsTraining(record.payload, folder)
-    return None
+    found = there(home, DESK, plan)
+    return None if found is None else SignalsTraining(*found)
 
 
 def latest_signals(home: Home, as_of: dt.datetime) -> SignalsTraining | None:
     """The last training or tournament whose own moment is not after `as_of`; None before the first."""
-    records = home.journal.records(
-        kind=("training", "tournament"), before=as_of + dt.timedelta(microseconds=1), desk=DESK
-    )
-    if not records:
-        return None
-    last = max(records, key=lambda each: (each.at, each.seq))
-    return SignalsTraining(last.payload, needed(home, last.payload))
+    found = newest(home, DESK, as_of)
+    return None if found is None else SignalsTraining(*found)
 
 
 def needed_signals(home: Home, as_of: dt.datetime) -> SignalsTraining:
