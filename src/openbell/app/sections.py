@@ -37,7 +37,9 @@ class Store(Section):
 
     signals: str = Field("", description="Signals: sqlite:////absolute/file.db or postgresql://user@host/database.")
 
-    @field_validator("tables", "journal", "tracking", "models", "predictions", "signals")
+    lab: str = Field("", description="Jobs and presets of the lab: sqlite:////absolute/file.db or postgresql://…")
+
+    @field_validator("tables", "journal", "tracking", "models", "predictions", "signals", "lab")
     @classmethod
     def _without_password(cls, url: str) -> str:
         return without_password(url)
@@ -216,6 +218,54 @@ class Signals(Section):
     archive_days: float = Field(30.0, gt=0, description="Ended signals go to the archive after so many days.")
 
 
+class Session(Section):
+    """The session desk: which product, until when it looks, what it learns to call, how it is traded and trained."""
+
+    product: str = Field("", description="Product to decide on, such as ES or SPY; empty takes the only one there is.")
+    base: Literal["1m", "5m", "15m", "1h"] = Field("1m", description="Bars within the session that it looks at.")
+    cutoff: str = Field(
+        "10:15",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="When the decision is made, on the clock of the exchange; nothing later is seen.",
+    )
+    label: str = Field(
+        "direction_from_cutoff",
+        description="What is learnt: archetype_by_range, archetype_by_structure, direction_of_day or "
+        "direction_from_cutoff.",
+    )
+    vix: str = Field("VIX", description="Symbol or rate of the volatility index; without data it is left out.")
+    dollar: str = Field("DTWEXBGS", description="Symbol or rate of the dollar index; without data it is left out.")
+    ten_year: str = Field("DGS10", description="Symbol or rate of the 10-year yield; without data it is left out.")
+    crude: str = Field("USO", description="Symbol of crude oil; without data it is left out.")
+    stop_atr: float = Field(
+        0.0, ge=0, description="A position is closed this many average true ranges against it; 0: at the close alone."
+    )
+    candidates: tuple[str, ...] = Field((), description="Models to compare; empty takes the desk's own list.")
+    history_years: float = Field(20.0, gt=0, description="Years of sessions that training looks back on.")
+    min_train_sessions: int = Field(252, ge=20, description="Known sessions before the first forecast.")
+    train_sessions: int | None = Field(None, description="Sessions a fit looks back on; unset takes all before it.")
+    refit_sessions: int = Field(63, ge=1, description="Sessions between two fits of the walk-forward.")
+    calibration_share: float = Field(
+        0.25, gt=0, lt=0.5, description="Last part of the training sessions: it calibrates the probabilities."
+    )
+    min_sessions: int = Field(
+        250, ge=30, description="Forecasts below which no result is called evidence, whatever it is."
+    )
+    drift_window: int = Field(60, ge=20, description="Sessions of the rolling log-loss and AUC of the drift watch.")
+    drift_false_alarms: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance of a false drift alarm within a year without any drift."
+    )
+
+
+class Lab(Section):
+    """The web lab."""
+
+    port: int = Field(8050, ge=0, le=65_535, description="Port of `openbell lab` on this machine; 0 takes a free one.")
+    jobs: int = Field(1, ge=1, description="Trainings that run at once; others wait in the queue.")
+    max_upload_bytes: int = Field(5_000_000, ge=1_024, description="Largest file that a page takes.")
+    refresh_seconds: float = Field(5.0, ge=1, description="How often live tables look for news.")
+
+
 class Serve(Section):
     """The HTTP service of the gate."""
 
@@ -289,4 +339,4 @@ class Ops(Section):
 
 
 #: Where bytes lie, how many threads work, whom to tell: these change no decision and are not in the settings' hash.
-PLACES = ("home", "store.", "serve.", "run.output_dir", "train.jobs", "live.notifications.")
+PLACES = ("home", "store.", "serve.", "lab.", "run.output_dir", "train.jobs", "live.notifications.")

@@ -14,6 +14,7 @@ from openbell.app.sections import (
     PLACES,
     Data,
     Gate,
+    Lab,
     Live,
     Notifications,
     Ops,
@@ -21,6 +22,7 @@ from openbell.app.sections import (
     Run,
     Section,
     Serve,
+    Session,
     Signals,
     Store,
     Tournament,
@@ -43,6 +45,8 @@ STATIC: Mapping[str, type[Section]] = {
     "options": Options,
     "gate": Gate,
     "signals": Signals,
+    "session": Session,
+    "lab": Lab,
     "serve": Serve,
     "live": Live,
     "ops": Ops,
@@ -77,6 +81,8 @@ class Settings(BaseModel):
     options: Options
     gate: Gate
     signals: Signals
+    session: Session
+    lab: Lab
     serve: Serve
     desks: Plugged
     selection: Plugged
@@ -234,6 +240,7 @@ def _placed(chosen: dict[str, tuple[Any, str]], cwd: Path) -> dict[str, tuple[An
         "store.tracking": f"sqlite:///{home}/tracking.db",
         "store.predictions": f"sqlite:///{home}/predictions.db",
         "store.signals": f"sqlite:///{home}/signals.db",
+        "store.lab": f"sqlite:///{home}/lab.db",
     }
     derived = {name: (url, "inside home") for name, url in inside.items() if chosen[name][0] == ""}
     return chosen | {HOME: (str(home), chosen[HOME][1])} | derived

@@ -1,0 +1,68 @@
+"""The few pieces that pages are built of: sections, figures with a label, tables, empty states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from dash import dcc, html
+from dash.development.base_component import Component
+
+
+def section(title: str, *children: Any, id: str | None = None) -> Component:
+    """A part of a page under a heading of its own."""
+    named = {} if id is None else {"id": id}
+    return html.Section([html.H2(title), *children], className="section", **named)
+
+
+def note(sentence: str) -> Component:
+    """A remark beside a figure: what it was measured on, what it leaves out."""
+    return html.P(sentence, className="note")
+
+
+def empty(sentence: str, command: str | None = None) -> Component:
+    """Nothing to show yet, and what to do about it."""
+    shown = [html.P(sentence)] if command is None else [html.P(sentence), html.Pre(html.Code(command), tabIndex=0)]
+    return html.Div(shown, className="empty", role="status")
+
+
+def figure(id: str, drawn: Any, label: str) -> Component:
+    """A Plotly figure; `label` says in words what it shows, for who cannot see it."""
+    graph = dcc.Graph(id=id, figure=drawn, config={"displaylogo": False, "responsive": True}, className="graph")
+    return html.Figure([graph, html.Figcaption(label)], className="figure", **{"aria-label": label, "role": "group"})
+
+
+def field(label: str, control: Component) -> Component:
+    """A control with its label; the control has an id."""
+    return html.Div([html.Label(label, htmlFor=control.id), control], className="field")
+
+
+def cards(values: Mapping[str, tuple[str, str]]) -> Component:
+    """Figures in large print: name -> (value, what stands beside it: interval, n, base rate)."""
+    return html.Dl(
+        [
+            html.Div([html.Dt(name), html.Dd(value, className="value"), html.Dd(beside, className="beside")])
+            for name, (value, beside) in values.items()
+        ],
+        className="cards",
+    )
+
+
+def table(id: str, rows: pl.DataFrame, caption: str, *, numbers: Sequence[str] = ()) -> Component:
+    """A small table, as HTML; for long ones use AG Grid. `numbers` are set to the right."""
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in rows.columns]))
+    body = html.Tbody(
+        [
+            html.Tr([html.Td(_text(value), className="number" if name in numbers else "") for name, value in row])
+            for row in (zip(rows.columns, each, strict=True) for each in rows.iter_rows())
+        ]
+    )
+    shown = html.Table([html.Caption(caption), head, body], id=id, className="table")
+    return html.Div(shown, className="scroll", tabIndex=0, role="region", **{"aria-label": caption})
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
