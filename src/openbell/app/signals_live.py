@@ -13,7 +13,8 @@ import polars as pl
 from openbell.app.production import in_office
 from openbell.app.signals_data import DESK, engine
 from openbell.app.signals_training import SignalsTraining, needed_signals
-from openbell.core.errors import BadInput, IntegrityBroken
+from openbell.app.trainings import named
+from openbell.core.errors import BadInput
 from openbell.core.time import Sessions
 from openbell.quant.barriers import BARRIER
 from openbell.quant.signal_rule import end_of_life
@@ -118,10 +119,5 @@ def _speaker(home: Home, as_of: dt.datetime) -> tuple[SignalsTraining, str]:
 
 def _named(home: Home, version: str) -> tuple[SignalsTraining, str]:
     """The training of a registered version, and the candidate in it."""
-    from openbell.app.kept_models import needed
-
-    found = home.tracker.version(DESK, version)
-    for record in reversed(home.journal.records(kind=("training", "tournament"), desk=DESK)):
-        if record.payload["training"] == found.training:
-            return SignalsTraining(record.payload, needed(home, record.payload)), found.candidate
-    raise IntegrityBroken(f"The journal knows no training of {version}, which the registry names.")
+    payload, folder, name = named(home, DESK, version)
+    return SignalsTraining(payload, folder), name

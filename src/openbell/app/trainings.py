@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openbell.app.kept_models import fetched, needed
+from openbell.core.errors import IntegrityBroken
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
@@ -54,3 +55,12 @@ def newest(home: Home, desk: str, as_of: dt.datetime) -> tuple[Mapping[str, Any]
         return None
     last = max(records, key=lambda each: (each.at, each.seq))
     return last.payload, needed(home, last.payload)
+
+
+def named(home: Home, desk: str, version: str) -> tuple[Mapping[str, Any], Path, str]:
+    """Payload and folder of the training of a registered version of `desk`, and the candidate in it."""
+    found = home.tracker.version(desk, version)
+    for record in reversed(home.journal.records(kind=KINDS, desk=desk)):
+        if record.payload["training"] == found.training:
+            return record.payload, needed(home, record.payload), found.candidate
+    raise IntegrityBroken(f"The journal knows no training of {version}, which the registry names.")

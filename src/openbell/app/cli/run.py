@@ -10,6 +10,7 @@ import typer
 from openbell.app.cli.words import (
     HomeOption,
     JsonOption,
+    ProductOption,
     SetOption,
     SettingsOption,
     SomeAsOfOption,
@@ -17,6 +18,7 @@ from openbell.app.cli.words import (
     open_home,
     print_json,
     print_table,
+    session_and_clock,
     session_date,
 )
 
@@ -126,6 +128,37 @@ def signals(
         print(line)
 
 
+def session(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="DATE [TIME]", help='Session and cut-off, such as "2024-05-01 10:15". Default: the last.'
+        ),
+    ] = None,
+    product: ProductOption = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Say it, and leave the journal as it is.")] = False,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What kind of day it is at the cut-off, by what was known then; or no call, which never trades.
+
+    The champion in office speaks, else the best of the newest training, whose calls then have no size. Nothing after
+    the cut-off is seen, whatever is stored. A call is bought or sold at the next bar's open and closed at the close.
+    """
+    from openbell.app.session_daily import run_session
+
+    day, clock = session_and_clock(as_of) if as_of else (None, None)
+    overrides = [*(sets or []), *([f"session.cutoff={clock}"] if clock else [])]
+    done = run_session(open_home(home, overrides, settings), day, product=product, dry=dry)
+    if as_json:
+        print_json(done.as_json())
+        return
+    for line in done.lines():
+        print(line)
+
+
 def _tell(done: object) -> None:
     from openbell.app.daily import Done
 
@@ -155,4 +188,5 @@ def mount(app: typer.Typer) -> None:
     group.command("stocks")(stocks)
     group.command("options")(options)
     group.command("signals")(signals)
+    group.command("session")(session)
     app.add_typer(group, name="run")

@@ -11,6 +11,7 @@ from openbell.app.cli.words import (
     CandidatesOption,
     HomeOption,
     JsonOption,
+    ProductOption,
     SetOption,
     SettingsOption,
     SomeAsOfOption,
@@ -178,6 +179,34 @@ def signals(
     raise typer.Exit(0 if held.champion else 1)
 
 
+def session(
+    product: ProductOption = None,
+    as_of: SomeAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the models of the session desk meet out of sample; who knew more than the base rates takes office.
+
+    Each tournament spends part of a yearly budget of error of its product, and is refused where that is used up. Exit
+    codes: 0 a champion, 1 nobody survived.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.session_training import hold_session
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("tournament session") as progress:
+        held = hold_session(opened, some_date(as_of), names_of(candidates), product=product, progress=progress)
+    if as_json:
+        print_json(held.as_json())
+    else:
+        for line in held.lines():
+            print(line)
+    raise typer.Exit(0 if held.champion else 1)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Let models and allocators meet; promote a champion or refuse.")
@@ -185,4 +214,5 @@ def mount(app: typer.Typer) -> None:
     group.command("options")(options)
     group.command("gate")(gate)
     group.command("signals")(signals)
+    group.command("session")(session)
     app.add_typer(group, name="tournament")

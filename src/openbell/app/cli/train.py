@@ -9,6 +9,7 @@ from openbell.app.cli.words import (
     CandidatesOption,
     HomeOption,
     JsonOption,
+    ProductOption,
     SetOption,
     SettingsOption,
     SomeAsOfOption,
@@ -132,6 +133,34 @@ def signals(
         print(line)
 
 
+def session(
+    product: ProductOption = None,
+    as_of: SomeAsOfOption = None,
+    candidates: CandidatesOption = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the session desk on every session whose outcome was known before the open of DATE, walked forward.
+
+    Logistic regression, LightGBM and XGBoost learn from the bars up to the cut-off (session.cutoff, 10:15), the days
+    before and other markets what kind of day it becomes (session.label). Every figure stands beside its base rate, its
+    n and its interval; where there are too few days, the answer is that there is not enough evidence.
+    """
+    from openbell.app.cli.progress import progress_bar
+    from openbell.app.session_training import train_session
+
+    opened = open_home(home, sets, settings)
+    with progress_bar("train session") as progress:
+        trained = train_session(opened, some_date(as_of), names_of(candidates), product=product, progress=progress)
+    if as_json:
+        print_json(trained.as_json())
+        return
+    for line in trained.lines():
+        print(line)
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Train and register a desk's candidates; nobody is put in office.")
@@ -139,4 +168,5 @@ def mount(app: typer.Typer) -> None:
     group.command("options")(options)
     group.command("gate")(gate)
     group.command("signals")(signals)
+    group.command("session")(session)
     app.add_typer(group, name="train")

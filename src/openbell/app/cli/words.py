@@ -50,6 +50,10 @@ CandidatesOption = Annotated[
 UnderlyingOption = Annotated[
     str, typer.Option("--underlying", metavar="SYMBOL", help="What the options are on, such as SPX.")
 ]
+ProductOption = Annotated[
+    str | None,
+    typer.Option("--product", metavar="CODE", help="Such as ES or SPY. Default: session.product, else the only one."),
+]
 
 
 def session_date(text: str) -> dt.date:
@@ -58,6 +62,17 @@ def session_date(text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise BadInput(f"`{text}` is not a date. Write it like 2020-03-16.") from None
+
+
+def session_and_clock(text: str) -> tuple[dt.date, str | None]:
+    """`text`, a date with or without a time of day such as ``2024-05-01 10:15``, as both."""
+    day, _, clock = text.strip().replace("T", " ").partition(" ")
+    if clock:
+        try:
+            dt.time.fromisoformat(clock.strip())
+        except ValueError:
+            raise BadInput(f"`{clock.strip()}` is not a time of day. Write it like 2024-05-01 10:15.") from None
+    return session_date(day), clock.strip()[:5] or None
 
 
 def some_date(text: str | None) -> dt.date | None:
