@@ -1,4 +1,4 @@
-"""Made-up days: whole bars, a martingale without an edge, the planted correlation with one, and nothing else changed."""
+"""Made-up days: whole bars, a martingale without an edge, the planted correlation with one, nothing else changed."""
 
 from __future__ import annotations
 
