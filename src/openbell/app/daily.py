@@ -301,18 +301,10 @@ def _made_of(
     }
 
 
-def record(home: Home, decided: Decided, execute: bool) -> None:
-    """Journal the decision and what was forecast before its outcome is known; the same one again changes nothing."""
+def recorded(decided: Decided, execute: bool) -> dict[str, Any]:
+    """What the journal is told of a decision; the same decision derived again tells the same."""
     decision = decided.decision
-    if decided.alerts:
-        alert = {
-            "desk": decision.desk,
-            "session": decision.session.isoformat(),
-            "what": "champion",
-            "why": list(decided.alerts),
-        }
-        home.journal.append("alert", alert, at=decision.as_of, key=digest(["alert", alert]))
-    payload = {
+    return {
         "desk": decision.desk,
         "session": decision.session.isoformat(),
         "decision": decision.key,
@@ -329,6 +321,20 @@ def record(home: Home, decided: Decided, execute: bool) -> None:
         "made_of": decision.made_of,
         "execute": execute,
     }
+
+
+def record(home: Home, decided: Decided, execute: bool) -> None:
+    """Journal the decision and what was forecast before its outcome is known; the same one again changes nothing."""
+    decision = decided.decision
+    if decided.alerts:
+        alert = {
+            "desk": decision.desk,
+            "session": decision.session.isoformat(),
+            "what": "champion",
+            "why": list(decided.alerts),
+        }
+        home.journal.append("alert", alert, at=decision.as_of, key=digest(["alert", alert]))
+    payload = recorded(decided, execute)
     home.journal.append("decision", payload, at=decision.as_of, key=digest(["decision", decision.key, execute]))
 
 

@@ -311,11 +311,11 @@ def _because(stage: StageOne, structure: str, row: pl.DataFrame) -> tuple[str, .
         return (f"The forecast is not explained. {type(failure).__name__}: {failure}",)
 
 
-def record(home: Home, decided: Decided, ordered: bool) -> None:
-    """Journal the decision before its outcome is known; the same one again changes nothing."""
+def recorded(decided: Decided, ordered: bool) -> dict[str, Any]:
+    """What the journal is told of a decision; the same decision derived again tells the same."""
     decision = decided.decision
     details = {name: value for name, value in decision.details.items() if name not in ("quantiles",)}
-    payload = {
+    return {
         "desk": desk_of(decided.data.underlying),
         "session": decision.session.isoformat(),
         "decision": decision.key,
@@ -326,4 +326,9 @@ def record(home: Home, decided: Decided, ordered: bool) -> None:
         "made_of": decision.made_of,
         "execute": ordered,
     }
+
+
+def record(home: Home, decided: Decided, ordered: bool) -> None:
+    """Journal the decision before its outcome is known; the same one again changes nothing."""
+    decision, payload = decided.decision, recorded(decided, ordered)
     home.journal.append("decision", payload, at=decision.as_of, key=digest(["decision", decision.key, ordered]))

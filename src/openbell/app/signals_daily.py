@@ -35,6 +35,7 @@ MEMBER_SECONDS = 60.0
 class Done:
     """The decision of one moment and what the store made of it."""
 
+    said: Said
     decided: Decided
     written: tuple[Written, ...]
     dry: bool
@@ -105,7 +106,7 @@ def run_signals(home: Home, session: dt.date | None = None, *, store: bool = Fal
     finally:
         speaker.close()
     written = _stored(home, said, decided) if store else ()
-    return Done(decided, written, not store)
+    return Done(said, decided, written, not store)
 
 
 def _bars(home: Home, view: View, live: LiveModel) -> pl.DataFrame:
@@ -190,19 +191,29 @@ def _reasoned(speaker: Speaker, decided: Decided) -> Decided:
 def _stored(home: Home, said: Said, decided: Decided) -> tuple[Written, ...]:
     """The signals into the store, and the decision into the journal."""
     wanted = home.settings.signals
-    kept = [each for each in decided.signals if wanted.keep_holds or each.call is not Call.HOLD]
+    kept = _kept(home, decided)
     home.signals.expire(said.as_of)
     written = home.signals.write(kept, at=said.as_of, max_active=wanted.max_active, margin=wanted.conflict_margin)
     decision = decided.decision
-    payload = {
+    payload = recorded(home, said, decided)
+    home.journal.append("decision", payload, at=said.as_of, key=decision.key)
+    return tuple(written)
+
+
+def _kept(home: Home, decided: Decided) -> list[Signal]:
+    return [each for each in decided.signals if home.settings.signals.keep_holds or each.call is not Call.HOLD]
+
+
+def recorded(home: Home, said: Said, decided: Decided) -> dict[str, Any]:
+    """What the journal is told of a decision; the same decision derived again tells the same."""
+    decision = decided.decision
+    return {
         "desk": DESK,
         "session": str(decision.session),
         "as_of": said.as_of.isoformat(),
         "model": said.model,
         "label": label_of(home).name,
-        "signals": [signal_json(each) for each in kept],
+        "signals": [signal_json(each) for each in _kept(home, decided)],
         "why": list(decision.why),
         "made_of": dict(said.made_of),
     }
-    home.journal.append("decision", payload, at=said.as_of, key=decision.key)
-    return tuple(written)

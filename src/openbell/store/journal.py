@@ -133,7 +133,7 @@ class Journal:
         if desk is not None:
             wanted = wanted.where(journal.c.desk == desk)
         with self.database.reading() as connection:
-            return [_record(row) for row in connection.execute(wanted)]
+            return [record_of(row) for row in connection.execute(wanted)]
 
     def get(self, key: str) -> Record | None:
         """The record of the idempotency key `key`, or None."""
@@ -244,7 +244,7 @@ def _by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Record]:
     for start in range(0, len(keys), _CHUNK):
         some = keys[start : start + _CHUNK]
         for row in connection.execute(sa.select(journal).where(journal.c.key.in_(some))):
-            found[row.key] = _record(row)
+            found[row.key] = record_of(row)
     return found
 
 
@@ -261,7 +261,8 @@ def _payload(row: Row[Any]) -> dict[str, Any]:
     return payload
 
 
-def _record(row: Row[Any]) -> Record:
+def record_of(row: Row[Any]) -> Record:
+    """The record that a row of the table holds; its hash is not looked at."""
     return Record(row.seq, _moment(row.at_us), row.kind, row.key, _payload(row), row.previous, row.hash)
 
 
