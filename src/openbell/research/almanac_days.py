@@ -7,7 +7,9 @@ at the regular open. A session belongs to the day it ends on: the evening of a f
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -57,6 +59,14 @@ class Almanac:
         """Length of a bar in minutes."""
         return int(FRAMES[self.freq] or 0)
 
+    @cached_property
+    def delay(self) -> dt.timedelta:
+        """From the end of a bar until it is usually known: the median over the bars."""
+        if "known_at" not in self.bars.columns:
+            return dt.timedelta(0)
+        waits = self.bars.select((pl.col("known_at") - pl.col("at")).median()).item()
+        return waits or dt.timedelta(0)
+
 
 def almanac(
     bars: pl.DataFrame, hours: pl.DataFrame, daily: pl.DataFrame | None = None, *, zone: str = "America/New_York"
@@ -79,8 +89,9 @@ def almanac(
         open), ``is_green``, ``is_red``; of the whole session: ``session_open`` to ``session_volume``; of the hours
         before the regular open: ``overnight_change_pct`` (first open to last close), ``overnight_range``,
         ``overnight_range_pct``; ``weekday`` (1 Monday), ``gap_pct``, ``volume_sma_10``, ``volume_sma_20`` and
-        ``atr_14`` over the sessions BEFORE, ``relative_volume`` (volume by ``volume_sma_10``), ``prev_*`` of the session
-        before, ``source`` (minutes or daily). What a hole in the sessions leaves unknown is null.
+        ``atr_14`` over the sessions BEFORE, ``relative_volume`` (volume by ``volume_sma_10``), ``prev_*`` of the
+        session before, ``source`` (minutes or daily), ``first_bar_at`` (the end of the first regular bar).
+        What a hole in the sessions leaves unknown is null.
     """
     _checked(bars, hours)
     placed, notes = _placed(bars.sort("at"), hours, zone)
@@ -179,7 +190,8 @@ def _regular(placed: pl.DataFrame, reach: pl.DataFrame) -> pl.DataFrame:
     whole = (pl.col("begun") <= pl.col("regular_open_at") + edge) & (
         pl.col("ended") >= pl.col("regular_close_at") - edge
     )
-    return found.filter(whole).select("session", *PRICES).with_columns(pl.lit("minutes").alias("source"))
+    kept = found.filter(whole).select("session", *PRICES, pl.col("begun").alias("first_bar_at"))
+    return kept.with_columns(pl.lit("minutes").alias("source"))
 
 
 def _whole(placed: pl.DataFrame) -> pl.DataFrame:
