@@ -11,9 +11,11 @@ import polars as pl
 from openbell.app.clock import now
 from openbell.market.calendars import time_zone
 from openbell.market.minute_importing import MinutesReport, import_minutes
+from openbell.market.products import product as product_of
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
+    from openbell.market.providers.minutes import MinuteBatch
 
 
 def import_minutes_file(
@@ -26,13 +28,21 @@ def import_minutes_file(
     timezone: str | None = None,
     stamp: str | None = None,
     delay_minutes: int | None = None,
+    product: str | None = None,
 ) -> MinutesReport:
     """Bars out of one file, through the gate into the tables; `delay_minutes` unset is the provider's own."""
     provider = home.catalogue.providers["minutes"]
-    batch = provider.read(file, columns=columns, symbol=symbol, freq=freq, timezone=timezone, stamp=stamp)
-    delay = provider.delay_minutes if delay_minutes is None else delay_minutes
+    named = None if product is None else product_of(product, exchange=home.sessions.exchange)
+    batch = provider.read(
+        file, columns=columns, symbol=symbol, freq=freq, timezone=timezone, stamp=stamp, product=named
+    )
+    return take_in_minutes(home, batch, provider.delay_minutes if delay_minutes is None else delay_minutes)
+
+
+def take_in_minutes(home: Home, batch: MinuteBatch, delay_minutes: int) -> MinutesReport:
+    """One batch through the gate into the tables, and a line in the journal of what became of it."""
     zone = time_zone(home.sessions.exchange)
-    report = import_minutes(home.tables, batch, home.sessions, zone, at=now(), delay_minutes=delay)
+    report = import_minutes(home.tables, batch, home.sessions, zone, at=now(), delay_minutes=delay_minutes)
     if report.commit is not None:
         payload = {
             "name": report.name,

@@ -10,10 +10,12 @@ import polars as pl
 from openbell.core.bars import MINUTES
 from openbell.core.errors import BadInput
 from openbell.core.time import MOMENT, Sessions, utc
+from openbell.market import products
 from openbell.market.importing import SAME, Appendable
 from openbell.market.minute_times import FREQUENCIES
 from openbell.market.providers.minutes import RECEIVED, MinuteBatch
 from openbell.market.quality.checking import counts
+from openbell.market.quality.judging import Judgement
 from openbell.market.quality.minute_judging import MINUTE_RULES, minute_gate
 from openbell.quant.bar_frames import FIELDS, SessionTimes
 
@@ -29,10 +31,11 @@ class MinutesReport:
     ----------
     received, stored, quarantined, known : bars; `known` ones were there already, stored or in quarantine.
     restated, late : of the stored ones, those that replace a bar or fill a hole: they are known from the import on.
-    outside : of the stored ones, those of hours outside the session; the features do not use them.
+    outside : of the stored ones, those outside the session's regular hours.
     symbols, first, last : how many symbols the stored ones have, and the span of their ends; None without any.
     counts : per rule of the gate, over the bars that were new: see `quality.checking.counts`.
     commit : id of the commit; None where nothing was new. notes : sentences for every report on these data.
+    product : code of the product whose sessions the bars lie in; empty for the exchange's own.
     """
 
     name: str
@@ -50,6 +53,7 @@ class MinutesReport:
     counts: pl.DataFrame
     commit: str | None
     notes: tuple[str, ...]
+    product: str = ""
 
 
 def import_minutes(
@@ -66,7 +70,7 @@ def import_minutes(
 
     Parameters
     ----------
-    zone : the time zone that the exchange keeps its days in.
+    sessions, zone : of the exchange, and the time zone that it keeps its days in; a batch of a product has its own.
     at : the moment of the import, aware. Bars that restate a stored one or fill a hole in a stored history are known
         from then on; all others from their end plus `delay_minutes`.
     dry_run : judge and report, and write nothing.
@@ -78,7 +82,7 @@ def import_minutes(
         raise BadInput(f"`delay_minutes` must be 0 or more; was {delay_minutes}. No bar is known before its end.")
     held, aside = _held(tables, TABLE, batch), _held(tables, QUARANTINE, batch)
     new = _news(batch.bars, held, aside)
-    judgement = minute_gate(new, FREQUENCIES[batch.freq], sessions, zone, _levels(held, new))
+    judgement = _judged(batch, new, sessions, zone, _levels(held, new))
     good = judgement.rows.filter(pl.col("rule").is_null()).drop("rule", "reason")
     stored = _stamped(good, held, aside, at, delay_minutes)
     frames = {
@@ -87,7 +91,8 @@ def import_minutes(
     }
     frames = {name: frame for name, frame in frames.items() if not frame.is_empty()}
     commit = tables.append_all(frames) if frames and not dry_run else None
-    _, inside = SessionTimes.of(sessions).places(stored["at"].to_physical().to_numpy())
+    regular = sessions if batch.product is None else products.sessions(batch.product, regular=True)
+    _, inside = SessionTimes.of(regular).places(stored["at"].to_physical().to_numpy())
     return MinutesReport(
         name=batch.name,
         freq=batch.freq,
@@ -104,7 +109,19 @@ def import_minutes(
         counts=counts(judgement.findings, MINUTE_RULES),
         commit=commit,
         notes=batch.notes,
+        product="" if batch.product is None else batch.product.code,
     )
+
+
+def _judged(batch: MinuteBatch, new: pl.DataFrame, sessions: Sessions, zone: str, levels: pl.DataFrame) -> Judgement:
+    """The judgement of new bars in the sessions of the exchange, or of the product that they are of."""
+    minutes, product = FREQUENCIES[batch.freq], batch.product
+    if product is None:
+        return minute_gate(new, minutes, sessions, zone, levels)
+    # Bars of a stock count from the bell: its hours end at 10:30, 11:30 …, not on those of the hours before it.
+    own = products.sessions(product, regular=product.kind == "STOCK")
+    shift = product.day_shift_minutes
+    return minute_gate(new, minutes, own, product.time_zone, levels, day_shift_minutes=shift)
 
 
 def _held(tables: Appendable, name: str, batch: MinuteBatch) -> pl.DataFrame:

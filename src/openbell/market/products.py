@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import lru_cache
 
 import polars as pl
@@ -14,6 +15,7 @@ from openbell.market.product_catalogue import CODES, PRODUCTS, Product, stock
 
 #: Whose early closes and closed days the hours of US futures follow.
 CASH = "XNYS"
+_MONTH = re.compile(r"_\d{6}$")
 HOURS = {
     "session": pl.Date,
     "open_at": MOMENT,
@@ -26,6 +28,8 @@ HOURS = {
 def product(code: str, *, exchange: str = "XNYS", listed: bool = False) -> Product:
     """The product `code` of the catalogue, or for any other symbol a stock or index of `exchange`.
 
+    A contract's symbol, such as ``ES_201312``, is of its product.
+
     Parameters
     ----------
     exchange : calendar of exchange_calendars that a symbol outside the catalogue trades by.
@@ -34,8 +38,9 @@ def product(code: str, *, exchange: str = "XNYS", listed: bool = False) -> Produ
     name = code.strip()
     if not name:
         raise BadInput("A product needs a code, such as ES or SPY; was empty.")
-    if not listed and name.upper() in CODES:
-        return CODES[name.upper()]
+    known = CODES.get(_MONTH.sub("", name.upper()))
+    if not listed and known is not None:
+        return known
     return stock(name, calendar=exchange.upper(), zone=calendars.time_zone(exchange))
 
 

@@ -44,6 +44,16 @@ def import_minutes(
     stamp: Annotated[
         str | None, typer.Option("--stamp", help="start or end: which moment of a bar its time is. Default: start.")
     ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            "--product",
+            metavar="CODE",
+            help="Whose sessions the bars lie in, such as ES: a night belongs to the session after it. Also the clock "
+            "of times without an offset, unless --timezone is named; with a column `contract` each delivery month "
+            "becomes a symbol such as ES_201312, to be joined by `openbell data continuous`.",
+        ),
+    ] = None,
     delay: Annotated[
         int | None, typer.Option("--delay", metavar="MINUTES", min=0, help="From the end of a bar until it is known.")
     ] = None,
@@ -56,7 +66,10 @@ def import_minutes(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import bars within the session. Bad ones go to quarantine; the same file again changes nothing."""
+    """Import bars within the session. Bad ones go to quarantine; the same file again changes nothing.
+
+    Files without a header are `MM/DD/YYYY,HH:MM,open,high,low,close,volume`.
+    """
     from openbell.app.data import column_map as parsed
     from openbell.app.minutes import import_minutes_file
 
@@ -70,11 +83,13 @@ def import_minutes(
         timezone=timezone,
         stamp=stamp,
         delay_minutes=delay,
+        product=product,
     )
-    _tell(report, as_json)
+    tell_minutes(report, as_json)
 
 
-def _tell(report: MinutesReport, as_json: bool) -> None:
+def tell_minutes(report: MinutesReport, as_json: bool) -> None:
+    """Print what became of the bars of one file."""
     import polars as pl
 
     found = report.counts.filter(pl.col("rows") > 0)
@@ -87,10 +102,14 @@ def _tell(report: MinutesReport, as_json: bool) -> None:
         f"{report.quarantined:,} in quarantine, {report.known:,} known already."
     )
     if report.stored:
+        use = (
+            "outside the session's hours are kept, and the features do not use them."
+            if not report.product
+            else f"outside the regular hours of {report.product} are kept in their sessions."
+        )
         print(
             f"{report.symbols:,} symbol{'s' if report.symbols > 1 else ''}, {report.first:%Y-%m-%d %H:%M} to "
-            f"{report.last:%Y-%m-%d %H:%M} UTC; {report.outside:,} bars outside the session's hours are kept, and the "
-            "features do not use them."
+            f"{report.last:%Y-%m-%d %H:%M} UTC; {report.outside:,} bars {use}"
         )
     if report.restated or report.late:
         print(f"{report.restated:,} replace a stored bar and {report.late:,} fill a hole: known from now on.")

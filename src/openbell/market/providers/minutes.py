@@ -11,9 +11,11 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import BadInput, unknown
 from openbell.core.time import MOMENT
+from openbell.market.headerless import rows_of, symbol_of_file
 from openbell.market.layouts import Columns, columns, numbers, plain, require
 from openbell.market.minute_times import FREQUENCIES, frequency, moments
-from openbell.market.providers.files import read_rows, symbol_of_name
+from openbell.market.product_minutes import clock_of, contract_symbols, hint, refuse_other_clock
+from openbell.market.products import Product
 from openbell.quant.bar_frames import FIELDS, fields_of
 
 #: What each of our columns is called in the files we know.
@@ -46,6 +48,7 @@ class MinuteBatch:
     name : the provider, with what it read; it becomes the `source` of every row.
     bars : columns of `RECEIVED`, in the order received. freq : their frame. fields : those that hold a value.
     notes : sentences that every report on these data must carry.
+    product : whose sessions the bars lie in; None: the exchange's own.
     """
 
     name: str
@@ -53,6 +56,7 @@ class MinuteBatch:
     freq: str
     fields: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    product: Product | None = None
 
     def __post_init__(self) -> None:
         if dict(self.bars.schema) != dict(RECEIVED):
@@ -71,8 +75,9 @@ def minutes(
     freq: str | None = None,
     timezone: str | None = None,
     stamp: str | None = None,
+    product: Product | None = None,
 ) -> MinuteBatch:
-    """Bars within the session out of one CSV or Parquet file of one or many symbols.
+    """Bars within the session out of one CSV, text or Parquet file of one or many symbols.
 
     Parameters
     ----------
@@ -82,14 +87,19 @@ def minutes(
     timezone : where the clock stood that times without an offset were read from.
     stamp : whether a bar is stamped with its ``start`` or its ``end``. Unsaid, ``start`` is taken: it is the custom of
         most sources, and where it is wrong every bar is known one bar too late, never too early.
+    product : what the bars are of. It gives them its sessions, and its clock where `timezone` is not named; the symbol
+        is its code where the file names none, and one per delivery month where the file has a column ``contract``.
     """
     place = Path(path)
     if stamp is not None and stamp not in STAMPS:
         raise unknown("stamp of a bar", stamp, STAMPS)
-    frame = read_rows(place)
+    frame = rows_of(place)
     found, told = _recognised(frame, columns, place)
-    rows = pl.DataFrame([_symbols(frame, found, place, symbol), _stamps(frame, found, place).alias("stamp")])
-    at, notes = moments(rows["stamp"].alias(told), timezone, path=place.name)
+    symbols = _symbols(frame, found, place, symbol, product)
+    rows = pl.DataFrame([symbols, _stamps(frame, found, place).alias("stamp")])
+    zone, notes = clock_of(rows["stamp"], timezone, product, path=place.name)
+    at, said = moments(rows["stamp"].alias(told), zone, path=place.name)
+    notes += said
     rows = rows.with_columns(at.alias("stamp"), *numbers(frame, found, path=place.name, names=FIELDS))
     measured = frequency(rows, freq, path=place.name)
     shift = pl.duration(minutes=FREQUENCIES[measured] if stamp != "end" else 0)
@@ -97,9 +107,11 @@ def minutes(
         (pl.col(name) if name in (*rows.columns, "at") else pl.lit(None)).cast(kind).alias(name)
         for name, kind in RECEIVED.items()
     )
+    if product is not None and timezone is None:
+        refuse_other_clock(bars["at"], FREQUENCIES[measured], product, zone, path=place.name)
     fields = fields_of(bars)
-    notes += _notes(place, found, fields, told, stamp)
-    return MinuteBatch(f"minutes:{place.name}", bars, measured, fields, tuple(notes))
+    notes += [*_notes(place, found, fields, told, stamp), *hint(symbols, product)]
+    return MinuteBatch(f"minutes:{place.name}", bars, measured, fields, tuple(notes), product)
 
 
 #: Declared under a name of its own, so that it can be called as a function too.
@@ -135,16 +147,27 @@ def _stamps(frame: pl.DataFrame, found: Columns, place: Path) -> pl.Series:
     return frame.select(both).to_series()
 
 
-def _symbols(frame: pl.DataFrame, found: Columns, place: Path, symbol: str | None) -> pl.Series:
+def _symbols(
+    frame: pl.DataFrame, found: Columns, place: Path, symbol: str | None, product: Product | None
+) -> pl.Series:
     if symbol is not None:
         return pl.Series("symbol", [symbol.strip()]).new_from_index(0, frame.height)
+    contracts = contract_symbols(frame, product, path=place.name)
+    if contracts is not None:
+        return contracts
     if "symbol" in found.of:
         symbols = frame[found.of["symbol"]].cast(pl.String).str.strip_chars().alias("symbol")
         empty = int((symbols.fill_null("") == "").sum())
         if empty:
             raise BadInput(f"{empty:,} rows of {place.name} have no symbol. Fill the column or remove the rows.")
+        if product is not None and symbols.n_unique() > 1:
+            several = ", ".join(symbols.unique(maintain_order=True).head(3))
+            raise BadInput(
+                f"`--product {product.code}` is one product, and {place.name} has {symbols.n_unique():,} symbols "
+                f"({several} …). Import one file for each product, or leave `--product` away."
+            )
         return symbols
-    named = symbol_of_name(place)
+    named = product.code if product is not None else symbol_of_file(place)
     if named is None:
         raise BadInput(
             f"There is no column for `symbol` in {place.name}, and its name does not begin with one. "

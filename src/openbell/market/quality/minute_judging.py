@@ -35,7 +35,13 @@ _KEY = ["symbol", "at"]
 
 
 def minute_gate(
-    bars: pl.DataFrame, minutes: int, sessions: Sessions, zone: str, levels: pl.DataFrame | None = None
+    bars: pl.DataFrame,
+    minutes: int,
+    sessions: Sessions,
+    zone: str,
+    levels: pl.DataFrame | None = None,
+    *,
+    day_shift_minutes: int = 0,
 ) -> Judgement:
     """Judge every row of `bars`.
 
@@ -44,12 +50,15 @@ def minute_gate(
     bars : ``symbol``, ``at`` (end of the bar, UTC) and the fields of bars, in any order.
     minutes : length of a bar. zone : the time zone that the exchange keeps its days in.
     levels : ``symbol`` and ``close``: the last good close before the first of `bars`, where there is one.
+    day_shift_minutes : how far the clock in `zone` is put forward before its day is read: 360 where a session opens at
+        18:00 of the day before.
 
     Returns
     -------
-    The rows with ``session`` (the day, in `zone`, that the bar began on), ``rule`` and ``reason``, and the findings.
+    The rows with ``session`` (the day that the bar began on, by the clock of `zone` put forward), ``rule`` and
+    ``reason``, and the findings.
     """
-    rows = _with_sessions(bars, minutes, sessions, zone)
+    rows = _with_sessions(bars, minutes, sessions, zone, day_shift_minutes)
     parts = [_time_findings(rows, minutes), _bar_findings(rows)]
     left = _without(rows, *parts)
     parts.append(_repeats(left))
@@ -58,8 +67,11 @@ def minute_gate(
     return _judgement(rows.select("row", "symbol", "session", "at", *FIELDS), pl.concat(parts))
 
 
-def _with_sessions(bars: pl.DataFrame, minutes: int, sessions: Sessions, zone: str) -> pl.DataFrame:
-    began = (pl.col("at") - pl.duration(minutes=minutes)).dt.convert_time_zone(zone).dt.date()
+def _with_sessions(
+    bars: pl.DataFrame, minutes: int, sessions: Sessions, zone: str, day_shift_minutes: int
+) -> pl.DataFrame:
+    local = (pl.col("at") - pl.duration(minutes=minutes)).dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    began = (local + pl.duration(minutes=day_shift_minutes)).dt.date()
     rows = bars.select("symbol", "at", *FIELDS).with_row_index("row").with_columns(began.alias("session"))
     clock = pl.col("at").dt.convert_time_zone(zone).dt.strftime("%H:%M:%S").alias("clock")
     return rows.with_columns(clock).join(sessions.frame, on="session", how="left", maintain_order="left")

@@ -1,0 +1,71 @@
+"""Text files without a header: `MM/DD/YYYY,HH:MM,open,high,low,close,volume`, and the same without the time."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+from pathlib import Path
+
+import polars as pl
+
+from openbell.core.errors import BadInput
+from openbell.market.providers.files import read_rows, symbol_of_name
+
+_PRICES = ("open", "high", "low", "close", "volume")
+#: Cells of a row -> what they are.
+LAYOUTS = {7: ("date", "time", *_PRICES), 6: ("date", *_PRICES)}
+_TEXT = (".csv", ".txt", ".csv.gz", ".txt.gz")
+_DAY = re.compile(r"\s*\d{1,2}/\d{1,2}/\d{4}\s*$")
+
+
+def rows_of(place: Path) -> pl.DataFrame:
+    """The rows of a CSV, text or Parquet file; columns are named, and days are ISO, where the file has no header."""
+    first = _first_line(place)
+    if first is None or not _DAY.match(first.split(",")[0]):
+        return read_rows(place)
+    return _without_header(place, len(first.split(",")))
+
+
+def symbol_of_file(place: Path) -> str | None:
+    """The symbol a file name begins with: ``ES`` of ``ES.txt``, ``ES_daily.txt`` and ``ES_1min.parquet``."""
+    name = place.name
+    for ending in (".gz", ".txt"):
+        name = name.removesuffix(ending)
+    return symbol_of_name(Path(name))
+
+
+def _first_line(place: Path) -> str | None:
+    """The first line of a text file; None of any other, and of one that cannot be opened: its reader says why."""
+    if not place.name.lower().endswith(_TEXT) or not place.is_file():
+        return None
+    with contextlib.suppress(OSError, EOFError):
+        with gzip.open(place, "rb") if place.name.lower().endswith(".gz") else place.open("rb") as file:
+            return file.readline(4_096).decode("utf-8-sig", errors="replace").strip("\r\n")
+    return None
+
+
+def _without_header(place: Path, cells: int) -> pl.DataFrame:
+    if cells not in LAYOUTS:
+        raise BadInput(
+            f"{place.name} has no header, and {cells} cells in its first row: nobody can know which is which. Without "
+            "a header it is `MM/DD/YYYY,HH:MM,open,high,low,close,volume`, or the same without the time for days."
+        )
+    try:
+        frame = pl.read_csv(
+            place, has_header=False, new_columns=list(LAYOUTS[cells]), infer_schema_length=None,
+            schema_overrides={"date": pl.String, "time": pl.String} if cells == 7 else {"date": pl.String},
+        )  # fmt: skip
+    except pl.exceptions.ComputeError as unreadable:
+        raise BadInput(f"The file `{place.name}` cannot be read as rows of {cells} cells: {unreadable}") from unreadable
+    days = frame["date"].str.strip_chars().str.to_date("%m/%d/%Y", strict=False)
+    if days.null_count():
+        row = int(days.is_null().arg_max() or 0)
+        raise BadInput(
+            f"Row {row + 1} of {place.name} begins with `{frame['date'][row]}`, which is no day. Without a header the "
+            "days are MM/DD/YYYY (the month first)."
+        )
+    return frame.with_columns(days.dt.strftime("%Y-%m-%d").alias("date"))
+
+
+__all__ = ["LAYOUTS", "rows_of", "symbol_of_file"]
