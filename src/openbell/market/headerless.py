@@ -39,9 +39,9 @@ def _first_line(place: Path) -> str | None:
     """The first line of a text file; None of any other, and of one that cannot be opened: its reader says why."""
     if not place.name.lower().endswith(_TEXT) or not place.is_file():
         return None
-    with contextlib.suppress(OSError, EOFError):
-        with gzip.open(place, "rb") if place.name.lower().endswith(".gz") else place.open("rb") as file:
-            return file.readline(4_096).decode("utf-8-sig", errors="replace").strip("\r\n")
+    opener = gzip.open if place.name.lower().endswith(".gz") else Path.open
+    with contextlib.suppress(OSError, EOFError), opener(place, "rb") as file:
+        return file.readline(4_096).decode("utf-8-sig", errors="replace").strip("\r\n")
     return None
 
 
