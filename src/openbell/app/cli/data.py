@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openbell.app.cli.chains import check_chain, import_chain
+from openbell.app.cli.data_events import import_events
 from openbell.app.cli.data_minutes import import_minutes
 from openbell.app.cli.trades import import_trades
 from openbell.app.cli.words import (
@@ -230,6 +231,7 @@ def mount(app: typer.Typer) -> None:
     imports.command("minutes")(import_minutes)
     imports.command("members")(import_members)
     imports.command("rates")(import_rates)
+    imports.command("events")(import_events)
     imports.command("sectors")(import_sectors)
     imports.command("fundamentals")(import_fundamentals)
     imports.command("chain")(import_chain)
