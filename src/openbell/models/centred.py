@@ -1,4 +1,4 @@
-"""A missing value counts as 0, the middle of its date's ranks: an imputer that needs no fit, before an estimator."""
+"""What stands before a linear estimator: the middle of a date's ranks for what is missing, or a scale of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _centred() -> type[Any]:
         """A pipeline that hands `sample_weight` to its last step."""
 
         def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Centred:
-            """Fit the last step; nothing is estimated before it."""
+            """Fit every step on these rows alone; the weights reach the last one."""
             return super().fit(X, y, **{f"{self.steps[-1][0]}__sample_weight": sample_weight})
 
         @property
@@ -27,8 +27,20 @@ def _centred() -> type[Any]:
 
 
 def centred(name: str, estimator: Any) -> Any:
-    """`estimator` as the step `name` behind the imputer."""
+    """`estimator` as the step `name` behind an imputer that needs no fit: what is missing counts as 0."""
     from sklearn.impute import SimpleImputer
 
     middle = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     return _centred()([("middle", middle), (name, estimator)])
+
+
+def scaled(name: str, estimator: Any) -> Any:
+    """`estimator` as the step `name` behind the median for what is missing, and mean 0 and deviation 1 of each column.
+
+    Median, mean and deviation are learned from the rows of the fit; a column without any value is 0.
+    """
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
+
+    middle = SimpleImputer(strategy="median", keep_empty_features=True)
+    return _centred()([("middle", middle), ("scale", StandardScaler()), (name, estimator)])

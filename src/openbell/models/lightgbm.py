@@ -72,6 +72,7 @@ def lightgbm_classifier(
     *,
     n_estimators: int = 100,
     max_depth: int = 6,
+    num_leaves: int = 31,
     learning_rate: float = 0.1,
     min_child_weight: float = 3.0,
     min_child_samples: int = 20,
@@ -95,6 +96,7 @@ def lightgbm_classifier(
     boosted = LGBMClassifier(
         n_estimators=n_estimators,
         max_depth=max_depth,
+        num_leaves=num_leaves,
         learning_rate=learning_rate,
         min_child_weight=min_child_weight,
         min_child_samples=min_child_samples,

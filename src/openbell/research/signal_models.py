@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +14,11 @@ import polars as pl
 from openbell.core.errors import BadInput, FeatureUnavailable
 from openbell.core.hashing import canonical_json, digest, frame_digest
 from openbell.core.signal import DECISIONS
-from openbell.quant.calibration import METHODS, Calibrator, Temperature
+from openbell.quant.calibration import Calibrator
 from openbell.quant.conformal import Sets, sets
-from openbell.quant.reliability import log_loss
+from openbell.research.calibration_choice import AS_IT_IS, chosen_calibrator, ways_to_calibrate
 from openbell.research.fitting import Ledger, fit
-from openbell.research.signal_parts import Parts, described, label_weights, labels_alone, parts, thinned
+from openbell.research.signal_parts import Parts, described, fit_keys, label_weights, labels_alone, parts, thinned
 from openbell.research.signal_ranks import Ranks
 from openbell.research.signal_votes import (
     BASE_RATE,
@@ -27,7 +27,6 @@ from openbell.research.signal_votes import (
     SignalModel,
     Vote,
     candidate,
-    moments,
     raw_matrix,
     soft_vote,
     subsets,
@@ -37,16 +36,12 @@ from openbell.research.signal_votes import (
 from openbell.store.artifacts import FittedModel
 
 __all__ = [
-    "BASE_RATE", "Candidate", "Member", "SignalModel", "Vote", "candidate", "fit_signal_model", "fit_signal_models",
-    "trials_of", "with_context",
+    "AS_IT_IS", "BASE_RATE", "Candidate", "Member", "SignalModel", "Vote", "candidate", "fit_signal_model",
+    "fit_signal_models", "trials_of", "with_context",
 ]  # fmt: skip
 
 #: Steps are drawn only from this many calibration rows of their own (label lives overlap: each counts its share).
 ISOTONIC_ROWS = 1_000
-#: Part of the calibrating rows, the latest, on which the ways to calibrate are compared.
-CHOICE_SHARE = 1.0 / 3.0
-#: What is not calibrated at all: the identity, a temperature of 1.
-AS_IT_IS = "as it is"
 
 
 def fit_signal_model(
@@ -167,7 +162,7 @@ class _Training:
             member.parameters,
             ledger=self.ledger,
             sample_weight=weight,
-            keys=_keys(rows),
+            keys=fit_keys(rows),
         )
         self.said[mark] = self._said(member.name, self.fitted[mark])
 
@@ -199,12 +194,6 @@ def _with_unlabelled(context: pl.DataFrame, rows: pl.DataFrame, weight: np.ndarr
     own = rows.select("as_of", "symbol", pl.Series("weight", weight))
     found = whole.select("as_of", "symbol").join(own, on=["as_of", "symbol"], how="left", maintain_order="left")
     return whole, found["weight"].fill_null(0.0).to_numpy()
-
-
-def _keys(rows: pl.DataFrame) -> pl.DataFrame:
-    """What orders the rows of a fit; the moment of the decision stands for the session."""
-    known = pl.coalesce("label_known_at", "as_of").alias("known_at")
-    return rows.select(moments(rows["as_of"]).alias("session"), "symbol", known)
 
 
 def _assembled(each: Candidate, training: _Training, coverage: float) -> SignalModel:
@@ -289,27 +278,8 @@ def _calibrated(
     whole, raw = _heard(names, said, weights, at)
     own = rows.filter(pl.Series(whole))
     labels = own["label"].to_numpy().astype(np.int64) + 1
-    ways = _ways(names, raw, labels_alone(own))
-    cut = int(len(raw) * (1.0 - CHOICE_SHARE))
-    chosen = next(iter(ways))
-    if 0 < cut < len(raw) and len(ways) > 1:
-        losses = {
-            name: log_loss(way(raw[:cut], labels[:cut]).apply(raw[cut:]), labels[cut:]) for name, way in ways.items()
-        }
-        chosen = min(losses, key=lambda name: losses[name])  # of equal ones the first, which has fewer numbers
-    return chosen, ways[chosen](raw, labels)
-
-
-def _ways(names: Sequence[str], raw: np.ndarray, rows_alone: float) -> dict[str, Callable[..., Calibrator]]:
-    """The ways to calibrate that are tried, those with the fewest numbers first; a base rate stays what it is."""
-    found: dict[str, Callable[..., Calibrator]] = {AS_IT_IS: lambda *_: Temperature(3, 1.0, np.ones(3, dtype=bool))}
-    if tuple(names) != (BASE_RATE,) and (np.ptp(raw, axis=0) > 1e-6).any():
-        found["temperature"] = METHODS["temperature"]
-        if (np.ptp(raw, axis=0) > 1e-6).all():
-            found["sigmoid"] = METHODS["sigmoid"]
-        if rows_alone >= ISOTONIC_ROWS:
-            found["isotonic"] = METHODS["isotonic"]
-    return found
+    ways = ways_to_calibrate(raw, isotonic=labels_alone(own) >= ISOTONIC_ROWS)
+    return chosen_calibrator(ways, raw, labels)
 
 
 def _sets(probabilities: np.ndarray, labels: np.ndarray, coverage: float, names: Sequence[str]) -> Sets:

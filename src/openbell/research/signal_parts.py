@@ -1,4 +1,4 @@
-"""What one fit of the signals desk learns from: rows to train on, to calibrate on and to conform on, in this order."""
+"""What one fit learns from: rows to train on, to calibrate on and, where asked, to conform on, in this order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput
-from openbell.core.signal import DECISIONS
+from openbell.core.signal import DECISIONS, LABELS
 from openbell.core.time import utc
 from openbell.quant.uniqueness import average_uniqueness, uniqueness_weights
 
@@ -25,7 +25,8 @@ class Parts:
     ----------
     train : rows whose label was known before the first decision of `calibrate`. context : all decisions before it,
         labelled or not, which a member that reads sequences is shown. calibrate : rows whose label was known before the
-        first decision of `conform`. conform : the last sessions. late : all decisions from the first of `calibrate` on.
+        first decision of `conform`. conform : the last sessions, none where none were asked for. late : all decisions
+        from the first of `calibrate` on.
     purged : rows that are in no part, because their label was known too late for theirs. unknown : rows without a
         label that was known at `fit_at`.
     """
@@ -40,34 +41,52 @@ class Parts:
     unknown: int
 
 
-def parts(rows: pl.DataFrame, features: Sequence[str], fit_at: dt.datetime | None, calibration_share: float) -> Parts:
+def parts(
+    rows: pl.DataFrame,
+    features: Sequence[str],
+    fit_at: dt.datetime | None,
+    calibration_share: float,
+    *,
+    columns: Sequence[str] = tuple(DECISIONS),
+    codes: Sequence[int] = LABELS,
+    conforming: bool = True,
+) -> Parts:
     """Cut `rows` by sessions; a session stands in one part alone, and every part knew its labels before the next.
 
     Rows that were decided after `fit_at`, or whose label was not known then, are not learned from.
+
+    Parameters
+    ----------
+    rows : `columns` and `features`. fit_at : None takes the moment at which the last label was known.
+    calibration_share : last part of the sessions with known labels. Where `conforming`, its second half conforms.
+    codes : that a label may have.
     """
     if not 0.0 < calibration_share < 1.0:
         raise BadInput(f"`calibration_share` must lie between 0 and 1; was {calibration_share:g}.")
-    _check_columns(rows, features)
+    _check_columns(rows, (*columns, *features) if features else ())
     latest = rows["label_known_at"].max() if fit_at is None else utc(fit_at)
     if not isinstance(latest, dt.datetime):
         raise BadInput("No label of these rows is known yet; there is nothing to learn.")
     seen = rows.filter(pl.col("as_of") <= latest).sort("as_of", "symbol")
     is_known = pl.col("label").is_not_null() & (pl.col("label_known_at") <= latest)
     known = seen.filter(is_known)
-    check_values(known, features)
+    check_values(known, features, codes)
     days = known["session"].unique().sort()
     count = max(2, round(calibration_share * len(days)))
     if len(days) <= count:
         raise BadInput(
-            f"There are known labels of {len(days)} sessions; {count} of them calibrate and conform, and the members "
-            "need some before. Give a longer history."
+            f"There are known labels of {len(days)} sessions; {count} of them calibrate{' and conform' * conforming}, "
+            "and the members need some before. Give a longer history."
         )
     first, middle = days[len(days) - count], days[len(days) - count // 2]
-    late, conform = seen.filter(pl.col("session") >= first), known.filter(pl.col("session") >= middle)
-    calibrate = _before(known.filter(pl.col("session").is_between(first, middle, closed="left")), conform)
+    late = seen.filter(pl.col("session") >= first)
+    calibrate, conform = known.filter(pl.col("session") >= first), known.clear()
+    if conforming:
+        conform = known.filter(pl.col("session") >= middle)
+        calibrate = _before(calibrate.filter(pl.col("session") < middle), conform)
     train = _before(known.filter(pl.col("session") < first), late)
     for name, part in (("train", train), ("calibrate", calibrate), ("conform", conform)):
-        if part.is_empty():
+        if part.is_empty() and (conforming or name != "conform"):
             raise BadInput(f"No row is left to {name} on: no label was known in time. Give a longer history.")
     return Parts(
         train=train,
@@ -86,13 +105,13 @@ def _before(rows: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("label_known_at") <= later["as_of"].min())
 
 
-def _check_columns(rows: pl.DataFrame, features: Sequence[str]) -> None:
-    missing = [name for name in (*DECISIONS, *features) if name not in rows.columns]
-    if missing or not features:
+def _check_columns(rows: pl.DataFrame, needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in rows.columns]
+    if missing or not needed:
         raise BadInput(f"Rows to learn from lack {', '.join(f'`{name}`' for name in missing) or 'any feature'}.")
 
 
-def check_values(rows: pl.DataFrame, features: Sequence[str]) -> None:
+def check_values(rows: pl.DataFrame, features: Sequence[str], codes: Sequence[int] = LABELS) -> None:
     """Refuse what is not finite before anything is fitted, naming the columns; a missing value is null, not NaN."""
     odd = rows.select((~pl.col(name).is_finite()).sum().alias(name) for name in features).row(0, named=True)
     bad = {name: count for name, count in odd.items() if count}
@@ -103,9 +122,15 @@ def check_values(rows: pl.DataFrame, features: Sequence[str]) -> None:
             f"Infinite values or NaN stand in {told}{more}. Nothing is fitted on them: a feature that cannot be "
             "computed is null."
         )
-    strange = rows.filter(~pl.col("label").is_in([-1, 0, 1])).height
+    strange = rows.filter(~pl.col("label").is_in(list(codes))).height
     if strange:
-        raise BadInput(f"Labels of the signals desk are -1, 0 and 1; {strange:,} rows have others.")
+        raise BadInput(f"Labels are {', '.join(map(str, codes))} here; {strange:,} rows have others.")
+
+
+def fit_keys(rows: pl.DataFrame) -> pl.DataFrame:
+    """What orders the rows of a fit; the moment of the decision (UTC, without its zone) stands for the session."""
+    known = pl.coalesce("label_known_at", "as_of").alias("known_at")
+    return rows.select(pl.col("as_of").dt.replace_time_zone(None).alias("session"), "symbol", known)
 
 
 def label_weights(rows: pl.DataFrame) -> np.ndarray:
@@ -145,8 +170,8 @@ def thinned(rows: pl.DataFrame, most: int, *, sequential: bool) -> tuple[pl.Data
     return rows.filter(kept), one_in
 
 
-def described(found: Parts) -> dict[str, Any]:
-    """The parts as plain values."""
+def described(found: Parts, codes: Sequence[int] = LABELS) -> dict[str, Any]:
+    """The parts as plain values, with the share of each of the `codes` of labels."""
     told: dict[str, Any] = {"fit_at": found.fit_at, "purged": found.purged, "unknown": found.unknown}
     for name in ("train", "calibrate", "conform"):
         part: pl.DataFrame = getattr(found, name)
@@ -156,6 +181,6 @@ def described(found: Parts) -> dict[str, Any]:
             "sessions": part["session"].n_unique(),
             "first": part["session"].min(),
             "last": part["session"].max(),
-            "shares": [float((label == code).mean() or 0.0) for code in (-1, 0, 1)],
+            "shares": [float((label == code).mean() or 0.0) for code in codes],
         }
     return told

@@ -6,8 +6,8 @@ their frequency at the time. Decisions of a day share its market, so every inter
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,23 @@ import polars as pl
 from openbell.core.errors import BadInput
 from openbell.core.signal import CALLS, IN_SET, LABELS, PROBABILITIES
 from openbell.quant.day_blocks import DayBlocks, calibration_error, calibration_noise, ratio
-from openbell.quant.intervals import MINIMUM_BLOCKS, Estimate
-from openbell.quant.reliability import EPSILON
-from openbell.quant.significance import SuperiorSet, mean_block, stepm
+from openbell.quant.significance import SuperiorSet
+from openbell.research import class_scores
+from openbell.research.class_scores import (
+    day_blocks,
+    label_horizon,
+    losses,
+    recorded,
+    restored,
+    share_among,
+    superior,
+)
 from openbell.research.gate_judged import bounded
 from openbell.research.signal_votes import BASE_RATE
 
 #: Lower edges of the bands of confidence; the last has no upper edge.
 BANDS = (0.0, 0.5, 0.6, 0.7, 0.8)
+_BASE = ("base_sell", "base_hold", "base_buy")
 _BAND_NAMES = ("< 0.5", "0.5-0.6", "0.6-0.7", "0.7-0.8", ">= 0.8")
 
 
@@ -63,25 +72,13 @@ class SignalScores:
     @property
     def record(self) -> dict[str, Any]:
         """As plain values; what is not finite is null."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        return recorded(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> SignalScores:
         """The scores that `record` tells."""
-        values: dict[str, Any] = {}
-        for each in fields(cls):
-            value = record[each.name]
-            if each.type == "pl.DataFrame":
-                value = pl.DataFrame(value, infer_schema_length=None)
-            values[each.name] = tuple(value) if isinstance(value, list) else value
-        return cls(**values)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, pl.DataFrame):
-        floats = [name for name, kind in value.schema.items() if kind.is_float()]
-        return value.with_columns(pl.when(pl.col(x).is_finite()).then(pl.col(x)).alias(x) for x in floats).to_dicts()
-    return list(value) if isinstance(value, tuple) else value
+        made: SignalScores = restored(cls, record)
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,41 +109,13 @@ class _Judged:
     @property
     def gains(self) -> np.ndarray:
         """(n,) log-loss of the base rates known then less the model's, nats."""
-        base = self.rows.select("base_sell", "base_hold", "base_buy").to_numpy()
+        base = self.rows.select(_BASE).to_numpy()
         return losses(base, self.label) - losses(self.probabilities, self.label)
 
 
-def losses(probabilities: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Minus the logarithm of the probability of what happened, nats, (n,); held as `quant.reliability.log_loss` is."""
-    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(label)), label], EPSILON, 1.0)))
-
-
 def running_base_rates(rows: pl.DataFrame) -> pl.DataFrame:
-    """Share of each class among the labels known at the first decision of each session, over all symbols.
-
-    Parameters
-    ----------
-    rows : ``session``, ``as_of``, ``label``, ``label_known_at``: every decision, those before the walk among them.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``session``, ``base_sell``, ``base_hold``, ``base_buy``: ``(n_k + 1) / (n + 3)``, the rule of succession, a
-        third where nothing is known and never 0.
-    """
-    asked = rows.group_by("session").agg(pl.col("as_of").min().alias("at")).sort("at")
-    known = rows.filter(pl.col("label").is_not_null()).sort("label_known_at", maintain_order=True)
-    names = ("base_sell", "base_hold", "base_buy")
-    counts = known.select(
-        pl.col("label_known_at").alias("at"),
-        *(
-            (pl.col("label") == code).cast(pl.Float64).cum_sum().alias(name)
-            for code, name in zip(LABELS, names, strict=True)
-        ),
-    )
-    found = asked.join_asof(counts, on="at", strategy="backward").with_columns(pl.col(names).fill_null(0.0))
-    total = pl.sum_horizontal(*names) + 3.0
-    return found.select("session", *((pl.col(name) + 1.0) / total for name in names))
+    """``session``, ``base_sell``, ``base_hold``, ``base_buy``; see `class_scores.running_base_rates`."""
+    return class_scores.running_base_rates(rows, LABELS, _BASE)
 
 
 def scored(
@@ -172,12 +141,12 @@ def scored(
     if known.is_empty():
         raise BadInput("There is no forecast with a known outcome to judge.")
     known = known.join(running_base_rates(rows), on="session", how="left", maintain_order="left")
-    horizon = _horizon(known)
+    horizon = label_horizon(known)
     found = [
-        _Judged(str(key[0]), part, _blocks(part, horizon, replications, seed))
+        _Judged(str(key[0]), part, day_blocks(part, horizon, replications, seed))
         for key, part in known.partition_by("model", as_dict=True, maintain_order=True).items()
     ]
-    test, why = _tested(found, horizon, alpha, replications, seed)
+    test, why = superior(found, horizon, alpha, replications, seed)
     models = pl.DataFrame([_model_row(each, coverage, test) for each in found], infer_schema_length=None)
     by_skill = models.sort("skill_nats", "model", descending=[True, False])
     return SignalScores(
@@ -197,60 +166,10 @@ def scored(
     )
 
 
-def _blocks(rows: pl.DataFrame, horizon: int, replications: int, seed: int) -> DayBlocks:
-    return DayBlocks.of(rows["session"].to_numpy(), horizon_days=horizon, replications=replications, seed=seed)
-
-
-def _horizon(rows: pl.DataFrame) -> int:
-    """Sessions from a decision to the moment its outcome is known, the longest; 1 within the session."""
-    opens = rows.group_by("session").agg(pl.col("as_of").min()).sort("session")
-    begins = opens["as_of"].dt.epoch("us").to_numpy()
-    own = np.searchsorted(opens["session"].to_physical().to_numpy(), rows["session"].to_physical().to_numpy())
-    known = np.searchsorted(begins, rows["label_known_at"].dt.epoch("us").to_numpy(), side="left")
-    return max(1, int((known - own).max()))
-
-
-def _tested(
-    found: Sequence[_Judged], horizon: int, alpha: float, replications: int, seed: int
-) -> tuple[SuperiorSet | None, tuple[str, ...]]:
-    """StepM of the candidates in nats over the base rates, on the decisions of which all of them speak."""
-    candidates = [each for each in found if each.name != BASE_RATE]
-    if not candidates:
-        return None, ("There is no candidate, only the base rate that candidates have to beat.",)
-    keys = ["as_of", "symbol"]
-    shared = candidates[0].rows.select(keys)
-    for each in candidates[1:]:
-        shared = shared.join(each.rows.select(keys), on=keys, how="semi", maintain_order="left")
-    left = max(each.rows.height for each in candidates) - shared.height
-    tables = [
-        each.rows.select(*keys, "session", pl.Series("gain", each.gains)).join(shared, on=keys, how="semi")
-        for each in candidates
-    ]
-    days = shared.join(candidates[0].rows.select(*keys, "session"), on=keys)["session"].n_unique()
-    needed = MINIMUM_BLOCKS * mean_block(horizon, max(days, 1), 2.0)
-    if days < needed:
-        return None, (f"Nothing can be proven: {days} days are too few; {needed} are needed.",)
-    # Per decision: what a day adds to the mean over decisions; days with more of them weigh more, as in the interval.
-    sums = [table.group_by("session").agg(pl.col("gain").sum()).sort("session")["gain"].to_numpy() for table in tables]
-    values = np.column_stack(sums) * (days / shared.height)
-    names = [each.name for each in candidates]
-    test = stepm(values, names, horizon=horizon, alpha=alpha, replications=max(replications, 1000), seed=seed)
-    head = (
-        f"StepM against the base rates at {alpha:.1%}, one-sided: {test.tries} candidates on {test.dates} days, mean "
-        f"block {test.block_sessions} days, {test.replications:,} replications, in nats."
-    )
-    less = f"{left:,} decisions of which not all candidates speak are left out of the test."
-    each = [
-        f"`{name}`: studentised skill {test.statistic[at]:+.2f}, family-wise p {test.p_value[at]:.3f}."
-        for at, name in enumerate(test.names)
-    ]
-    return test, (head, *([less] if left else []), *each)
-
-
 def _model_row(found: _Judged, coverage: float, test: SuperiorSet | None) -> dict[str, Any]:
     """All figures of one model over all its decisions."""
     p, label, blocks, n = found.probabilities, found.label, found.blocks, found.rows.height
-    base = found.rows.select("base_sell", "base_hold", "base_buy").to_numpy()
+    base = found.rows.select(_BASE).to_numpy()
     inside = found.rows.select(IN_SET).to_numpy()
     happened, hit = np.eye(3)[label], p.argmax(axis=1) == label
     shares = happened.mean(axis=0)
@@ -289,12 +208,7 @@ def _calls(found: _Judged) -> dict[str, Any]:
     """How many BUY and SELL were called, and how many of them came true."""
     call, label = found.said["call"], found.label
     acted = call != LABELS.index(0)
-    return {"calls": int(acted.sum()), **bounded("calls_right", _share(found.blocks, call == label, acted))}
-
-
-def _share(blocks: DayBlocks, event: np.ndarray, among: np.ndarray) -> Estimate:
-    """Share of the rows `among` on which `event` holds."""
-    return blocks.statistic(blocks.sums(np.column_stack([event & among, among]).astype(np.float64)), ratio)
+    return {"calls": int(acted.sum()), **bounded("calls_right", share_among(found.blocks, call == label, acted))}
 
 
 def _class_rows(found: _Judged) -> list[dict[str, Any]]:
@@ -310,8 +224,8 @@ def _class_rows(found: _Judged) -> list[dict[str, Any]]:
                     "said": int(named.sum()),
                     "happened": int(happened.sum()),
                     "base_rate": float(happened.mean()),
-                    **bounded("precision", _share(found.blocks, happened, named)),
-                    **bounded("recall", _share(found.blocks, named, happened)),
+                    **bounded("precision", share_among(found.blocks, happened, named)),
+                    **bounded("recall", share_among(found.blocks, named, happened)),
                 }
             )
     return told
@@ -333,7 +247,7 @@ def _band_rows(found: _Judged) -> list[dict[str, Any]]:
                     "band": name,
                     "n": int(own.sum()),
                     "confidence": float(sure[own].mean()) if own.any() else None,
-                    **bounded("accuracy", _share(found.blocks, said == found.label, own)),
+                    **bounded("accuracy", share_among(found.blocks, said == found.label, own)),
                 }
             )
     return told
