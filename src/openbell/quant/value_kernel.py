@@ -141,3 +141,31 @@ def group_statistics(
         if count:
             _fill(gathered[starts[g] : starts[g + 1]], ranks[count], critical, lags[count], out[g])
     return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def rolling_bootstrap_bounds(values: np.ndarray, weights: np.ndarray, tail: float) -> np.ndarray:
+    """Quantiles `tail` and ``1 - tail``, shape (windows, 2), of the median of each window over its resamples.
+
+    ``weights[b, i]`` is how often resample b holds the i-th value of a window; each row sums to the window.
+    """
+    replications, window = weights.shape
+    out = np.empty((values.shape[0] - window + 1, 2))
+    medians = np.empty(replications)
+    first, second = (window - 1) // 2, window // 2
+    for start in range(out.shape[0]):
+        part = values[start : start + window]
+        order = np.argsort(part)
+        for b in range(replications):
+            passed, at = 0, -1
+            while passed <= first:
+                at += 1
+                passed += weights[b, order[at]]
+            lower = part[order[at]]
+            while passed <= second:
+                at += 1
+                passed += weights[b, order[at]]
+            medians[b] = 0.5 * (lower + part[order[at]])
+        ranked = np.sort(medians)
+        out[start, 0], out[start, 1] = sorted_quantile(ranked, tail), sorted_quantile(ranked, 1.0 - tail)
+    return out
