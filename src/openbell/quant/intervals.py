@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -155,6 +156,46 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     found = binomtest(hits, n).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
+
+
+def wilson_shares(hits: np.ndarray, n: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """`wilson` of many counts of the same `n` at once, shape (k,) each."""
+    z = NormalDist().inv_cdf(0.5 + level / 2.0)
+    share = np.asarray(hits, dtype=np.float64) / (n if n else math.nan)
+    centre = share + z**2 / (2.0 * n) if n else share
+    spread = z * np.sqrt(share * (1.0 - share) / n + z**2 / (4.0 * n**2)) if n else share
+    whole = 1.0 + z**2 / n if n else 1.0
+    return np.clip((centre - spread) / whole, 0.0, 1.0), np.clip((centre + spread) / whole, 0.0, 1.0)
+
+
+def observations_needed(share: float, base: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """Independent observations after which a true share is told from a lower one that is known.
+
+    Parameters
+    ----------
+    share, base : in (0, 1). alpha : one-sided error of the test that the share is `base`. power : chance that the test
+        finds a true `share`.
+
+    Returns
+    -------
+    int or None
+        ``((z_(1-alpha) sqrt(base (1-base)) + z_power sqrt(share (1-share))) / (share - base))^2``, rounded up; None
+        where `share` is not above `base`.
+
+    References
+    ----------
+    Fleiss, Levin and Paik (2003), Statistical Methods for Rates and Proportions, 3rd edition, section 4.1.
+    """
+    from scipy.stats import norm
+
+    inside = {"share": share, "base": base, "alpha": alpha, "power": power}
+    for name, value in inside.items():
+        if not 0.0 < value < 1.0:
+            raise BadInput(f"`{name}` must lie in (0, 1); was {value}.")
+    if share <= base:
+        return None
+    spread = norm.ppf(1.0 - alpha) * math.sqrt(base * (1.0 - base)) + norm.ppf(power) * math.sqrt(share * (1.0 - share))
+    return math.ceil((spread / (share - base)) ** 2)
 
 
 def estimate(

@@ -81,8 +81,8 @@ def _measured(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _within(almanac: Almanac, sessions: pl.Series | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Bars of the sessions that are whole and asked for."""
+def whole_sessions(almanac: Almanac, sessions: pl.Series | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Bars of the sessions that are whole and asked for, and sentences on those that are not whole."""
     whole = almanac.days.filter(pl.col("source") == "minutes")["session"]
     wanted = whole if sessions is None else whole.filter(whole.is_in(sessions.implode()))
     bars = almanac.bars
@@ -119,7 +119,7 @@ def joined(rows: pl.DataFrame, *keys: str) -> pl.DataFrame:
 
 
 def _hours(almanac: Almanac, sessions: pl.Series | None) -> PatternBars:
-    bars, notes = _within(almanac, sessions)
+    bars, notes = whole_sessions(almanac, sessions)
     begun = (pl.col("clock") - almanac.freq_minutes) % _DAY_MINUTES
     rows = joined(bars.with_columns((begun // 60).cast(pl.Int32).alias("hour")), "session", "hour")
     order = _by_session_time(bars.with_columns((begun // 60).cast(pl.Int32).alias("hour")), "hour")
@@ -127,7 +127,7 @@ def _hours(almanac: Almanac, sessions: pl.Series | None) -> PatternBars:
 
 
 def _minutes(almanac: Almanac, sessions: pl.Series | None) -> PatternBars:
-    bars, notes = _within(almanac, sessions)
+    bars, notes = whole_sessions(almanac, sessions)
     rows = bars.select("session", pl.col("clock").cast(pl.Int32).alias("minute"), *_PRICES)
     order = _by_session_time(bars, "clock")
     return PatternBars("minute", _measured(rows), {at: clock_label(at) for at in order}, notes)
@@ -145,7 +145,7 @@ def _by_session_time(bars: pl.DataFrame, key: str) -> list[int]:
 
 
 def _parts(almanac: Almanac, sessions: pl.Series | None) -> PatternBars:
-    bars, notes = _within(almanac, sessions)
+    bars, notes = whole_sessions(almanac, sessions)
     edges = almanac.hours.select("session", "regular_open_at", "regular_close_at")
     placed = bars.join(edges, on="session", how="left", maintain_order="left").with_columns(
         pl.when(pl.col("at") <= pl.col("regular_open_at"))
