@@ -54,10 +54,21 @@ class Replayed:
             return f"{of} was derived again and is equal in every value."
         if self.same_call:
             return (
-                f"{of} was derived again and decides the same. Only {', '.join(MADE_BY)} may differ: the settings or the "
-                "code are others now."
+                f"{of} was derived again and decides the same. Only {', '.join(MADE_BY)} may differ: the settings or "
+                "the code are others now."
             )
         return f"{of} was derived again and is not equal: {self.differences.height} values differ."
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program to read."""
+        return {
+            "record": self.record.seq,
+            "equal": self.equal,
+            "same_call": self.same_call,
+            "says": self.says,
+            "differences": self.differences.to_dicts(),
+            "notes": list(self.notes),
+        }
 
 
 def replayed(home: Home, record: Record) -> Replayed:
