@@ -16,6 +16,7 @@ from openbell.core.view import View
 if TYPE_CHECKING:
     from openbell.app.settings import Settings
     from openbell.store.api_keys import ApiKeys
+    from openbell.store.database import Database
     from openbell.store.experiments import Experiments
     from openbell.store.journal import Journal
     from openbell.store.predictions import Predictions
@@ -106,6 +107,13 @@ class Home:
                 "is --home right?"
             )
         return self.signals
+
+    @cached_property
+    def lab_database(self) -> Database:
+        """The database of the lab: its jobs, presets and logins."""
+        from openbell.store.database import Database
+
+        return Database.open(self.settings.store.lab, wait_seconds=10.0)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

@@ -25,9 +25,9 @@ from openbell.store.database import Database
 from openbell.store.gate_schema import api_keys
 from openbell.store.upserts import microseconds, moment
 
-Scope = Literal["predict", "read", "outcomes", "signals", "admin"]
+Scope = Literal["predict", "read", "outcomes", "signals", "lab", "admin"]
 #: predict : ask the gate. read : markets, models, history, signals, metrics. outcomes : tell what trades made.
-#: signals : say that a signal was executed, or cancel it. admin : all.
+#: signals : say that a signal was executed, or cancel it. lab : use the web lab. admin : all.
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 #: A key that was revoked elsewhere is refused after so many seconds at the latest; here, at once.
@@ -153,6 +153,11 @@ class ApiKeys:
         if found is None or not secrets.compare_digest(_hash(secret), found[1]):
             return None
         return found[0] if scope is None or found[0].may(scope) else None
+
+    def standing(self, id: str) -> ApiKey | None:
+        """The key `id` where it is known and not revoked, with the age that `verify` allows: for who logged in by it."""
+        found = self._fresh(id).keys.get(id)
+        return None if found is None else found[0]
 
     def ready(self, key: str) -> bool:
         """Whether `verify` would answer from memory, without waiting for the database."""

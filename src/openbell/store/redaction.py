@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from openbell.core.errors import BadInput
+from openbell.store.urls import redacted
 
 _WORDS = (
     "password|passwd|passphrase|secret|secrets|token|tokens|credential|credentials|authorization|"
@@ -28,11 +29,19 @@ _VALUE = re.compile(
     r"|\b[Bb]earer\s+[A-Za-z0-9._~+/-]{16,}"
 )
 
+#: ``password=…`` and its kin, in a line of text.
+_NAMED = re.compile(rf"((?:{_WORDS})\"?\s*[=:]\s*\"?)(?!\*)[^\s\",;&]+", re.IGNORECASE)
+
 
 @lru_cache(maxsize=4_096)
 def seems_secret(key: str) -> bool:
     """Whether `key` names a secret, as ``api_key`` and ``smtpPassword`` do."""
     return _KEY.search(_NOT_WORD.sub("_", _CAMEL.sub("_", key)).lower()) is not None
+
+
+def hidden(text: str) -> str:
+    """`text` with ``***`` in the place of what looks like a secret, for a log that people read."""
+    return _VALUE.sub("***", _NAMED.sub(r"\1***", redacted(text)))
 
 
 def refuse_secrets(payload: Mapping[str, Any], path: str = "payload") -> None:

@@ -1,6 +1,6 @@
 """The tables of the journal and of the ledger of trials, as they are at the newest migration.
 
-Those of the gate and of the signals stand beside.
+Those of the gate, of the signals and of the lab stand beside.
 
 A fresh database is made from here in one step; an older one is brought here by `migrations`. A test compares both.
 """
@@ -22,14 +22,14 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from openbell.store import gate_schema, signal_schema
+from openbell.store import gate_schema, lab_schema, signal_schema
 
 #: The newest migration; a test compares it with the folder of migrations.
-REVISION = "0004"
+REVISION = "0005"
 #: What the first record names as the hash before it.
 GENESIS = "0" * 64
 
-metadata = gate_schema.metadata
+metadata = lab_schema.metadata
 bookkeeping = MetaData()
 
 _big = gate_schema.big

@@ -83,6 +83,10 @@ class Keys(Protocol):
         """Whose key it is."""
         ...
 
+    def standing(self, id: str) -> ApiKey | None:
+        """The key of this id, where it is not revoked."""
+        ...
+
     def ready(self, key: str) -> bool:
         """Whether `verify` would answer without waiting."""
         ...

@@ -37,7 +37,7 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who uses it, for example a bot's name.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="predict, read, outcomes, signals or admin (all); may be given many times."),
+        typer.Option("--scope", help="predict, read, outcomes, signals, lab or admin (all); may be given many times."),
     ] = None,
     predict_per_minute: Annotated[
         int | None, typer.Option("--predict-per-minute", min=1, help="Requests per minute. Default: the settings'.")

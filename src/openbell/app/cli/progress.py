@@ -35,7 +35,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
         tasks: dict[str, Any] = {}
 
         def report(done: int, total: int, label: str) -> None:
-            stage = _stage(label)
+            stage = stage_of(label)
             if stage not in tasks:
                 tasks[stage] = bars.add_task(what, total=total)
             bars.update(tasks[stage], completed=done, total=total, description=f"{what}: {label}")
@@ -43,7 +43,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
         yield report
 
 
-def _stage(label: str) -> str:
+def stage_of(label: str) -> str:
     """``ridge, fold 3`` and ``xgboost, fold 3`` are pieces of one stage, and so is ``ridge, fold 4``."""
     return label.split(",")[-1].strip().rstrip("0123456789").strip()
 
@@ -55,7 +55,7 @@ def _lines(what: str) -> Iterator[Progress]:
     begun: dict[str, tuple[float, int]] = {}
 
     def report(done: int, total: int, label: str) -> None:
-        stage = _stage(label)
+        stage = stage_of(label)
         since, at = begun.setdefault(stage, (now(), done))
         tenth = 10 * done // max(total, 1)
         if told.get(stage) != tenth:
