@@ -56,6 +56,7 @@ def test_families_and_count(features):
         "momentum", "trend", "volatility", "volume", "oscillators", "statistics", "ranges", "levels", "prices",
         "regime", "fundamentals", "support_resistance", "chain", "implied", "context", "trade_prices",
         "trade_predictions", "trade_times", "trade_market", *OF_SIGNALS, "option_metrics",
+        "early_session", "session_regime", "cross_market",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from openbell.core.errors import DeclarationError, unknown
+from openbell.core.session import CLASSES, OUTCOMES
 from openbell.core.trade_rows import OUTCOME
 
 
@@ -45,9 +46,10 @@ class Feature(Declaration):
     """A causal Polars expression over the ordered rows of one symbol on the session grid, or over one chain.
 
     `reads` says of what: ``bars``, ``fundamentals``, ``days`` (bars with the features of chains, the benchmark and the
-    volatility index beside them), a table of one chain: ``contracts``, ``expiries``, ``strikes``, or ``trades``, one
-    row of a proposed trade as it was known then. `lookback` counts the rows it needs, itself included; None derives it
-    from the expression.
+    volatility index beside them), a table of one chain: ``contracts``, ``expiries``, ``strikes``, ``trades``, one row
+    of a proposed trade as it was known then, ``early``, the bars of one session up to its cut-off, or ``session``, the
+    sessions of one product (`core.session`). `lookback` counts the rows it needs, itself included; None derives it from
+    the expression.
     """
 
     expression: pl.Expr
@@ -418,15 +420,22 @@ def declared_in(module: Any, kind: type[Declaration]) -> list[Declaration]:
     ]
 
 
+#: What only the end of a session tells, beside the columns of `core.session.OUTCOMES` and its labels.
+_SESSION_END = frozenset({*OUTCOMES, *CLASSES, "entry_at", "exit", "exit_at", "label", "label_known_at"})
+
+
 def _check_outcome(thing: Feature) -> None:
-    """Refuse a feature of trades that looks at how they ended, by what it reads or by its name."""
-    if thing.reads != "trades":
-        return
-    told = sorted((OUTCOME | _OUTCOME_NAMES) & {thing.name, *thing.expression.meta.root_names()})
-    if told:
+    """Refuse a feature of trades or sessions that looks at how they ended, by what it reads or by its name."""
+    used = {thing.name, *thing.expression.meta.root_names()}
+    if thing.reads == "trades" and (told := sorted((OUTCOME | _OUTCOME_NAMES) & used)):
         raise DeclarationError(
             f"The feature `{thing.name}` ({thing.module}) uses `{told[0]}`, which is known only when the trade has "
             "ended. A feature reads what was known when the trade was proposed: remove it."
+        )
+    if thing.reads in ("early", "session") and (told := sorted(_SESSION_END & used)):
+        raise DeclarationError(
+            f"The feature `{thing.name}` ({thing.module}) uses `{told[0]}`, which is known only after the cut-off of "
+            "the session. A feature reads what was known at the cut-off: remove it."
         )
 
 

@@ -19,6 +19,7 @@ from openbell.core.declare import Feature, Label
 from openbell.core.errors import DeclarationError, LeakFound, OpenbellError
 from openbell.quant.chain_expressions import CHAIN_READS, HISTORY, slack
 from openbell.quant.expressions import SHARED, memory
+from openbell.quant.session_expressions import EARLY_READS, SESSION_READS
 from openbell.quant.statements import FILED
 
 Node = Any
@@ -289,7 +290,7 @@ def _kinds(node: Node) -> set[str]:
 
 
 def chain_reach(expression: pl.Expr) -> Reach:
-    """Reach of an aggregate over one chain: that chain alone, whatever is done inside it.
+    """Reach of an aggregate over one chain, or one session's early bars: these alone, whatever is done inside.
 
     Raises
     ------
@@ -298,7 +299,7 @@ def chain_reach(expression: pl.Expr) -> Reach:
     found = _kinds(parsed(expression))
     for kind in _OUTSIDE_THE_CHAIN:
         if kind in found:
-            raise LeakFound(f"`{kind}` {LEAKS.get(kind, LEAKS['Over'])}; an aggregate over one chain needs neither.")
+            raise LeakFound(f"`{kind}` {LEAKS.get(kind, LEAKS['Over'])}; an aggregate needs neither.")
     return Reach(1)
 
 
@@ -306,7 +307,7 @@ def chain_reach(expression: pl.Expr) -> Reach:
 def feature_reach(feature: Feature) -> Reach:
     """Reach of a feature; one that looks forward is refused, and so is anything `reach` refuses, with its name."""
     try:
-        if feature.reads in CHAIN_READS:
+        if feature.reads in (*CHAIN_READS, EARLY_READS):
             return chain_reach(feature.expression)
         found = reach(feature.expression)
     except OpenbellError as refusal:
@@ -321,7 +322,8 @@ def feature_reach(feature: Feature) -> Reach:
             f"The feature `{feature.name}` ({feature.module}): a feature of proposed trades reads its own row alone, "
             f"for the rows beside it are other trades; it reaches {found.back} back."
         )
-    return found
+    # The rows of sessions hold the day before theirs.
+    return replace(found, back=found.back + 1) if feature.reads == SESSION_READS else found
 
 
 def label_reach(label: Label) -> Reach:

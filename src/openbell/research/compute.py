@@ -17,6 +17,7 @@ from openbell.core.view import View
 from openbell.quant.chain_expressions import CHAIN_READS, DAYS
 from openbell.quant.expressions import SHARED
 from openbell.quant.reach import feature_reach, label_reach, lookback
+from openbell.quant.session_expressions import EARLY_READS, SESSION_READS
 from openbell.quant.statements import FILED
 from openbell.research import filings
 from openbell.research.grid import BAR_COLUMNS, lacking_fields, session_grid
@@ -192,7 +193,7 @@ def possible_features(
         if each.reads not in _READS:
             raise DeclarationError(f"The feature `{each.name}` reads `{each.reads}`. {nearest(each.reads, _READS)}")
         feature_reach(each)
-        reason = OF_TRADES if each.reads == "trades" else OF_CHAINS if each.reads in _OF_CHAINS else None
+        reason = _ELSEWHERE.get(each.reads)
         reason = reason or _reason(each, lacking, columns)
         if reason is None:
             possible.append(each)
@@ -202,12 +203,18 @@ def possible_features(
 
 
 _OF_CHAINS = (*CHAIN_READS, DAYS)
-_READS = ("bars", "fundamentals", "trades", *_OF_CHAINS)
 #: What the frames of the signals desk have and a table of daily bars lacks; labels alone read the price of a fill.
 _OF_THE_SESSION = frozenset(FRAME_COLUMNS) - {*BAR_COLUMNS, "fill_price"}
 #: Why a feature of options is not among those of bars.
 OF_CHAINS = "it reads option chains or what stands beside an underlying: `openbell options features` computes it."
 OF_TRADES = "it reads proposed option trades, not bars: the gate computes it (`openbell train gate`, `openbell odds`)."
+OF_SESSIONS = "it reads a session up to its cut-off: `openbell train session` and `openbell run session` compute it."
+_ELSEWHERE: Mapping[str, str] = {
+    "trades": OF_TRADES,
+    **dict.fromkeys(_OF_CHAINS, OF_CHAINS),
+    **dict.fromkeys((EARLY_READS, SESSION_READS), OF_SESSIONS),
+}
+_READS = ("bars", "fundamentals", *_ELSEWHERE)
 
 
 def _reason(feature: Feature, lacking: Mapping[str, str], columns: Sequence[str]) -> str | None:
