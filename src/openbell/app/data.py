@@ -17,6 +17,7 @@ from openbell.market.importing import ImportReport, import_batch
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
+    from openbell.core.time import Sessions
 
 KINDS = ("STOCK", "ETF", "INDEX")
 
@@ -58,9 +59,13 @@ def import_file(
     return take_in(home, batch)
 
 
-def take_in(home: Home, batch: Batch, *, delay_minutes: int = 0) -> ImportReport:
-    """One batch through the gate into the tables, and a line in the journal of what became of it."""
-    report = import_batch(home.tables, batch, home.sessions, at=now(), delay_minutes=delay_minutes)
+def take_in(home: Home, batch: Batch, *, delay_minutes: int = 0, sessions: Sessions | None = None) -> ImportReport:
+    """One batch through the gate into the tables, and a line in the journal of what became of it.
+
+    `sessions` are those of the product that the bars are of; None: the exchange's.
+    """
+    own = home.sessions if sessions is None else sessions
+    report = import_batch(home.tables, batch, own, at=now(), delay_minutes=delay_minutes)
     if report.commit is not None:
         payload = {
             "name": report.name,

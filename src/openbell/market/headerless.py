@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 
 from openbell.core.errors import BadInput
-from openbell.market.providers.files import read_rows, symbol_of_name
 
 _PRICES = ("open", "high", "low", "close", "volume")
 #: Cells of a row -> what they are.
@@ -19,20 +18,12 @@ _TEXT = (".csv", ".txt", ".csv.gz", ".txt.gz")
 _DAY = re.compile(r"\s*\d{1,2}/\d{1,2}/\d{4}\s*$")
 
 
-def rows_of(place: Path) -> pl.DataFrame:
-    """The rows of a CSV, text or Parquet file; columns are named, and days are ISO, where the file has no header."""
+def headerless_rows(place: Path) -> pl.DataFrame | None:
+    """The rows of a text file without a header, columns named and days in ISO; None of a file that has one."""
     first = _first_line(place)
     if first is None or not _DAY.match(first.split(",")[0]):
-        return read_rows(place)
+        return None
     return _without_header(place, len(first.split(",")))
-
-
-def symbol_of_file(place: Path) -> str | None:
-    """The symbol a file name begins with: ``ES`` of ``ES.txt``, ``ES_daily.txt`` and ``ES_1min.parquet``."""
-    name = place.name
-    for ending in (".gz", ".txt"):
-        name = name.removesuffix(ending)
-    return symbol_of_name(Path(name))
 
 
 def _first_line(place: Path) -> str | None:
@@ -66,6 +57,3 @@ def _without_header(place: Path, cells: int) -> pl.DataFrame:
             "days are MM/DD/YYYY (the month first)."
         )
     return frame.with_columns(days.dt.strftime("%Y-%m-%d").alias("date"))
-
-
-__all__ = ["LAYOUTS", "rows_of", "symbol_of_file"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from openbell.core.errors import BadInput
-from openbell.market.contract_months import contract_symbol
+from openbell.market.contract_months import contract_symbol, of_contract
 from openbell.market.products import CODES, Product, in_hours
 
 #: Share of bars outside a product's hours from which on its own clock is not believed of a file that names none.
@@ -55,14 +55,21 @@ def contract_symbols(frame: pl.DataFrame, product: Product | None, *, path: str)
     return told.replace_strict(names, return_dtype=pl.String).alias("symbol")
 
 
-def hint(symbols: pl.Series, product: Product | None) -> list[str]:
-    """A sentence where the one symbol of a file is a product of the catalogue that nobody named."""
-    if product is not None or symbols.n_unique() != 1:
-        return []
-    known = CODES.get(str(symbols[0]).upper())
+def said_of(symbols: pl.Series, product: Product | None) -> list[str]:
+    """Sentences on the symbols of a file: contracts that want joining, or a product that nobody named."""
+    several = symbols.unique(maintain_order=True)
+    if product is not None:
+        contracts = sorted(each for each in several if of_contract(each))
+        if not contracts:
+            return []
+        return [
+            f"The bars are of {len(contracts)} contracts, {contracts[0]} to {contracts[-1]}. Join them into one series "
+            f"with `openbell data continuous {product.code}`."
+        ]
+    known = CODES.get(str(several[0]).upper()) if len(several) == 1 else None
     if known is None or known.kind == "STOCK":
         return []
     return [
-        f"{symbols[0]} was imported with the sessions of the exchange's calendar. If it is {known.name}, import it "
+        f"{several[0]} was imported with the sessions of the exchange's calendar. If it is {known.name}, import it "
         f"with `--product {known.code}`: its nights and Sundays then belong to their sessions."
     ]

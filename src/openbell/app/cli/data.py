@@ -66,6 +66,39 @@ def import_bars(
     _tell(import_file(opened, file, columns=parsed(column_map or []), symbol=symbol, kind=kind, sort=sort), as_json)
 
 
+def import_daily(
+    file: FileArgument,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            "--product",
+            metavar="CODE",
+            help="Whose days they are, such as ES. Default: what the file's name begins with.",
+        ),
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="What they are stored under. Default: the product's code.")
+    ] = None,
+    column_map: MapOption = None,
+    calendar: CalendarOption = None,
+    sort: Annotated[bool, typer.Option("--sort", help="Take rows that are not in order of time.")] = False,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import days of one product, a future's on its own calendar. Bad rows go to quarantine and are counted.
+
+    Files without a header are `MM/DD/YYYY,open,high,low,close,volume`; ES_daily.txt is of the product ES.
+    """
+    from openbell.app.data import column_map as parsed
+    from openbell.app.days import import_daily_file
+
+    opened = open_home(home, _with_calendar(sets, calendar), settings)
+    mapped = parsed(column_map or [])
+    _tell(import_daily_file(opened, file, product=product, symbol=symbol, columns=mapped or None, sort=sort), as_json)
+
+
 def import_members(
     file: FileArgument,
     universe: Annotated[str, typer.Option("--universe", help="What the names are members of.")] = "sp500",
@@ -228,6 +261,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Prices, members and reports into the tables, and their quality.")
     imports = typer.Typer(no_args_is_help=True, help="Import a file; every bar passes the quality gate.")
     imports.command("bars")(import_bars)
+    imports.command("daily")(import_daily)
     imports.command("minutes")(import_minutes)
     imports.command("members")(import_members)
     imports.command("rates")(import_rates)

@@ -22,11 +22,12 @@ from openbell.market.batch import (
     filled_fields,
     typed,
 )
+from openbell.market.headerless import headerless_rows
 from openbell.market.layouts import Columns, columns, dates, number, numbers, plain, require
 
 LAYOUTS = ("bars", "closes", "membership", "rates", "sectors", "yfinance_wide")
-#: Unless a fund's or an index's file says so, bars are of stocks.
-KINDS = (Kind.STOCK.value, Kind.ETF.value, Kind.INDEX.value)
+#: Unless another file is said to be, bars are of stocks. A future's days need its own sessions: see `product_days`.
+KINDS = (Kind.STOCK.value, Kind.ETF.value, Kind.INDEX.value, Kind.FUTURE.value, "SPOT")
 
 
 def files(
@@ -48,7 +49,7 @@ def files(
         header rows), ``rates`` (``date,value``), ``membership`` (``ticker,start_date,end_date``), ``sectors``.
     columns : our name -> the file's column (``--map close=adj_close``).
     symbol : for a file without a symbol column; else the capitals its name begins with (``SPY_daily.csv``).
-    kind : STOCK, ETF or INDEX. universe : what the members of a membership file are members of.
+    kind : STOCK, ETF, INDEX, FUTURE or SPOT. universe : what the members of a membership file are members of.
     sort : take rows that go back in time, in the right order, instead of refusing them.
     """
     place = Path(path)
@@ -80,6 +81,9 @@ def read_rows(place: Path) -> pl.DataFrame:
         raise DataMissing(f"There is no file `{place}`. {nearest(place.name, beside)}")
     if place.is_dir():
         raise BadInput(f"`{place}` is a folder; name one CSV or Parquet file in it.")
+    plain_rows = headerless_rows(place)
+    if plain_rows is not None:
+        return plain_rows
     ending = place.name.lower().removesuffix(".gz").rpartition(".")[2]
     try:
         if ending == "parquet":
@@ -118,7 +122,10 @@ def _layout(frame: pl.DataFrame, asked: str | None, chosen: Mapping[str, str] | 
 
 def symbol_of_name(place: Path) -> str | None:
     """The symbol a file name begins with: capitals up to "_", "-" or the end."""
-    match = re.match(r"\^?([A-Z][A-Z0-9.]{0,5})(?=[_\- ]|$)", place.name.partition(".csv")[0].partition(".parquet")[0])
+    name = place.name
+    for ending in (".csv", ".txt", ".parquet"):
+        name = name.partition(ending)[0]
+    match = re.match(r"\^?([A-Z][A-Z0-9.]{0,5})(?=[_\- ]|$)", name)
     return match.group(1) if match else None
 
 

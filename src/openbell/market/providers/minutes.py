@@ -11,11 +11,12 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import BadInput, unknown
 from openbell.core.time import MOMENT
-from openbell.market.headerless import rows_of, symbol_of_file
+from openbell.market.contract_months import of_contract
 from openbell.market.layouts import Columns, columns, numbers, plain, require
 from openbell.market.minute_times import FREQUENCIES, frequency, moments
-from openbell.market.product_minutes import clock_of, contract_symbols, hint, refuse_other_clock
+from openbell.market.product_minutes import clock_of, contract_symbols, refuse_other_clock, said_of
 from openbell.market.products import Product
+from openbell.market.providers.files import read_rows, symbol_of_name
 from openbell.quant.bar_frames import FIELDS, fields_of
 
 #: What each of our columns is called in the files we know.
@@ -93,7 +94,7 @@ def minutes(
     place = Path(path)
     if stamp is not None and stamp not in STAMPS:
         raise unknown("stamp of a bar", stamp, STAMPS)
-    frame = rows_of(place)
+    frame = read_rows(place)
     found, told = _recognised(frame, columns, place)
     symbols = _symbols(frame, found, place, symbol, product)
     rows = pl.DataFrame([symbols, _stamps(frame, found, place).alias("stamp")])
@@ -110,7 +111,8 @@ def minutes(
     if product is not None and timezone is None:
         refuse_other_clock(bars["at"], FREQUENCIES[measured], product, zone, path=place.name)
     fields = fields_of(bars)
-    notes += [*_notes(place, found, fields, told, stamp), *hint(symbols, product)]
+    used = "contract" if product is not None and of_contract(str(symbols[0])) else ""
+    notes += [*_notes(place, found, fields, told, stamp, used), *said_of(symbols, product)]
     return MinuteBatch(f"minutes:{place.name}", bars, measured, fields, tuple(notes), product)
 
 
@@ -167,7 +169,7 @@ def _symbols(
                 f"({several} …). Import one file for each product, or leave `--product` away."
             )
         return symbols
-    named = product.code if product is not None else symbol_of_file(place)
+    named = product.code if product is not None else symbol_of_name(place)
     if named is None:
         raise BadInput(
             f"There is no column for `symbol` in {place.name}, and its name does not begin with one. "
@@ -176,7 +178,7 @@ def _symbols(
     return pl.Series("symbol", [named]).new_from_index(0, frame.height)
 
 
-def _notes(place: Path, found: Columns, fields: tuple[str, ...], told: str, stamp: str | None) -> list[str]:
+def _notes(place: Path, found: Columns, fields: tuple[str, ...], told: str, stamp: str | None, used: str) -> list[str]:
     notes = []
     absent = [name for name in ("open", "high", "low", "close") if name not in fields]
     if absent:
@@ -192,7 +194,7 @@ def _notes(place: Path, found: Columns, fields: tuple[str, ...], told: str, stam
             f"The times of {place.name} (`{told}`) were taken as the starts of its bars. Name `--stamp end` if they "
             "are ends: the bars are known one bar too late until then."
         )
-    ignored = [name for name in found.ignored if name not in told.split(" ")]
+    ignored = [name for name in found.ignored if name not in (*told.split(" "), used)]
     if ignored:
         notes.append(f"Columns of {place.name} that mean nothing here: {', '.join(ignored)}.")
     return notes
