@@ -189,6 +189,44 @@ def auc(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, level
     given, truth = np.asarray(probability, dtype=np.float64), np.asarray(happened, dtype=bool)
     if truth.all() or not truth.any():
         return Estimate(None, None, None, len(given), blocks.level, blocks.block)
+    sums, exact = _pair_counts(blocks, given, truth, levels)
+    return replace(blocks.statistic(sums, _ordered_share), value=exact)
+
+
+def macro_auc(blocks: DayBlocks, probabilities: ArrayLike, label: ArrayLike, *, levels: int = 64) -> Estimate:
+    """Mean over the classes of the area under the ROC curve of each against the rest.
+
+    Parameters
+    ----------
+    blocks : of the rows' days. probabilities : (n, k). label : (n,) position of the class that happened.
+
+    Returns
+    -------
+    Estimate
+        As `auc`, over the classes that happened in some rows and not in all; None where there is none.
+
+    References
+    ----------
+    Fawcett (2006), Pattern Recognition Letters 27, 861-874.
+    """
+    given, happened = np.asarray(probabilities, dtype=np.float64), np.asarray(label)
+    truths = [happened == at for at in range(given.shape[1])]
+    both = [at for at, truth in enumerate(truths) if truth.any() and not truth.all()]
+    if not both:
+        return Estimate(None, None, None, len(given), blocks.level, blocks.block)
+    counted = [_pair_counts(blocks, given[:, at], truths[at], levels) for at in both]
+    borders = np.cumsum([sums.shape[1] for sums, _ in counted])[:-1]
+
+    def mean_share(sums: Floats) -> Floats:
+        shares = [_ordered_share(part) for part in np.split(sums, borders, axis=1)]
+        return np.asarray(np.mean(shares, axis=0))
+
+    found = blocks.statistic(np.column_stack([sums for sums, _ in counted]), mean_share)
+    return replace(found, value=float(np.mean([exact for _, exact in counted])))
+
+
+def _pair_counts(blocks: DayBlocks, given: Floats, truth: NDArray[np.bool_], levels: int) -> tuple[Floats, float]:
+    """Per day how many events, and how many of the rest, stand on each of at most `levels` steps; the exact area."""
     distinct = np.unique(given)
     edges = distinct
     if len(distinct) > levels:
@@ -197,7 +235,7 @@ def auc(blocks: DayBlocks, probability: ArrayLike, happened: ArrayLike, *, level
     sums = blocks.grid_sums(number + np.where(truth, 0, len(edges)), 2 * len(edges))
     exact = np.searchsorted(distinct, given) + np.where(truth, 0, len(distinct))
     counts = np.bincount(exact, minlength=2 * len(distinct)).astype(np.float64)[None, :]
-    return replace(blocks.statistic(sums, _ordered_share), value=float(_ordered_share(counts)[0]))
+    return sums, float(_ordered_share(counts)[0])
 
 
 def _ordered_share(sums: Floats) -> Floats:

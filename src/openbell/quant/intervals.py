@@ -194,7 +194,8 @@ def observations_needed(share: float, base: float, *, alpha: float = 0.05, power
             raise BadInput(f"`{name}` must lie in (0, 1); was {value}.")
     if share <= base:
         return None
-    spread = norm.ppf(1.0 - alpha) * math.sqrt(base * (1.0 - base)) + norm.ppf(power) * math.sqrt(share * (1.0 - share))
+    wrongly, rightly = float(norm.ppf(1.0 - alpha)), float(norm.ppf(power))
+    spread = wrongly * math.sqrt(base * (1.0 - base)) + rightly * math.sqrt(share * (1.0 - share))
     return math.ceil((spread / (share - base)) ** 2)
 
 

@@ -140,8 +140,8 @@ def superior(
         f"block {test.block_sessions} days, {test.replications:,} replications, in nats."
     )
     less = f"{left:,} decisions of which not all candidates speak are left out of the test."
-    each = [
+    told = [
         f"`{name}`: studentised skill {test.statistic[at]:+.2f}, family-wise p {test.p_value[at]:.3f}."
         for at, name in enumerate(test.names)
     ]
-    return test, (head, *([less] if left else []), *each)
+    return test, (head, *([less] if left else []), *told)

@@ -29,7 +29,7 @@ _KIND, _CLASSIFIER, _STATE, _CARD = "session", "classifier", "state", "card.json
 def with_card(
     model: SessionModel, *, scores: SessionScores | None = None, lineage: pl.DataFrame | None = None
 ) -> SessionModel:
-    """`model` with its card: what it was trained on, when, by which features out of what, and what it was worth (S4.14).
+    """`model` with its card: what it was trained on, by which features out of what, and what it was worth (S4.14).
 
     Parameters
     ----------
