@@ -111,6 +111,13 @@ def filter_kind(name: str, title: str) -> Callable[[_Kind], _Kind]:
     return declare
 
 
+def kinds() -> Mapping[str, type[Filter]]:
+    """Every kind of filter there is, by its name."""
+    from openbell.research import almanac_filter_kinds  # noqa: F401  (declares them)
+
+    return FILTERS
+
+
 def parameters(kind: type[Filter]) -> dict[str, Parameter]:
     """The parameters of a kind of filter, by field."""
     return {each.name: each.metadata["parameter"] for each in dataclasses.fields(kind)}
@@ -169,8 +176,8 @@ def _from(value: Any, depth: int) -> Filter | Group:
             raise BadInput(f"`filters` is a list of up to {MOST_FILTERS} filters.")
         return Group(value.get("join", "and"), tuple(_from(each, depth + 1) for each in members))
     name = str(value.get("kind", ""))
-    if name not in FILTERS:
-        raise unknown("kind of filter", name[:40], FILTERS)
+    if name not in kinds():
+        raise unknown("kind of filter", name[:40], kinds())
     kind, given = FILTERS[name], {key: each for key, each in value.items() if key != "kind"}
     valid = parameters(kind)
     for key in given:
@@ -185,8 +192,8 @@ def _from(value: Any, depth: int) -> Filter | Group:
 def filter_of(text: str) -> Filter:
     """A filter out of one line: its kind, then ``name=value`` words; several values are parted by commas."""
     kind, *words = text.split() or [""]
-    if kind not in FILTERS:
-        raise unknown("kind of filter", kind[:40], FILTERS)
+    if kind not in kinds():
+        raise unknown("kind of filter", kind[:40], kinds())
     valid = parameters(FILTERS[kind])
     given: dict[str, Any] = {"kind": kind}
     for word in words:

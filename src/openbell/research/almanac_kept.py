@@ -75,7 +75,7 @@ def kept(asked: Study, scenario: Scenario) -> Kept:
     if scenario.trim and scenario.trades_at != "none":
         raise Refused(
             f"Cutting off the outer {scenario.trim:g} % of change and range is full-day: it needs the close of the "
-            "day, and of every other day of the span. A study that trades cannot know either; only one that describes can."
+            "day, and of every other day of the span. A study that trades knows neither; only one that describes may."
         )
     days = asked.almanac.days.select("session", "day_return_pct", "range_pct")
     answer = joined(scenario.filters, asked)

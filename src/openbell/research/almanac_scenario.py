@@ -17,7 +17,6 @@ from typing import Any
 from openbell.core.bars import FRAMES
 from openbell.core.errors import BadInput, unknown
 from openbell.core.hashing import canonical_json
-from openbell.research import almanac_filter_kinds  # noqa: F401  (declares the kinds of filter)
 from openbell.research.almanac_filters import Filter, Group, filters_from
 from openbell.research.almanac_metrics import TRADES, clock_of, clock_text, metric_named
 
