@@ -20,10 +20,9 @@ from openbell.store.tracker import Trained as Registered
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
-    from openbell.research.session_models import SessionModel
+    from openbell.research.session_models import Candidate, SessionModel
     from openbell.research.session_scores import SessionScores
     from openbell.research.session_walk import Walk
-    from openbell.research.signal_votes import Candidate
 
 Progress = Callable[[int, int, str], None]
 
@@ -41,7 +40,7 @@ class Making:
 
     def done(self, progress: Progress | None) -> Record:
         """Walk forward, fit on everything, keep, register, journal."""
-        from openbell.research.session_files import save_session_model
+        from openbell.research.session_files import save_session_model, with_card
         from openbell.research.session_scores import scored
 
         home, data = self.home, self.data
@@ -60,7 +59,8 @@ class Making:
             made_up=data.made_up,
         )
         models = self._fitted(candidates)
-        manifests = {name: save_session_model(each, folder / "models" / name) for name, each in models.items()}
+        cards = {name: with_card(each, scores=scores, lineage=data.lineage) for name, each in models.items()}
+        manifests = {name: save_session_model(each, folder / "models" / name) for name, each in cards.items()}
         frames = {
             "walk": walked.forecasts, "folds": walked.folds, "rows": data.rows, "bars": data.bars,
             "lineage": data.lineage,
@@ -71,11 +71,13 @@ class Making:
 
     def _candidates(self) -> list[Candidate]:
         """The candidates with their parameters, counted as tries."""
-        from openbell.research.signal_votes import BASE_RATE, candidate, trials_of
+        from openbell.research.session_models import BASE_RATE, session_candidate, trials_of
 
-        home, models = self.home, self.home.catalogue.models
-        parameters = {name: dict(home.settings.models[name]) for name in models}
-        made = [candidate(name, models, parameters=parameters) for name in (*self.names, BASE_RATE)]
+        home = self.home
+        parameters = {name: chosen_parameters(home, name) for name in self.names}
+        made = [
+            session_candidate(name, home.catalogue.models, parameters=parameters) for name in (*self.names, BASE_RATE)
+        ]
         home.trials.record(trials_of(made, desk=DESK, data=self.plan), at=now())
         return made
 
@@ -121,9 +123,8 @@ class Making:
         notes: Sequence[str],
     ) -> Record:
         home, data = self.home, self.data
-        best = scores.best or self.names[0]
-        proven = [name for name in scores.proven if name in self.names]
-        champion = best if best in proven else None
+        best, proven = scores.best or self.names[0], list(scores.proven)
+        champion = proven[0] if proven else None
         payload = {
             "desk": self.desk,
             "product": data.product,
@@ -132,7 +133,7 @@ class Making:
             "champion": champion,
             "leader": champion or best,
             "proven": proven,
-            "why": list(scores.why),
+            "why": [scores.evidence, *scores.why],
             "notes": [*data.notes, *notes],
             "first": scores.first,
             "last": scores.last,
@@ -182,6 +183,16 @@ class Making:
         )
 
 
+def chosen_parameters(home: Home, name: str) -> dict[str, Any]:
+    """Parameters of the model `name` that somebody set; the others are the desk's own (S4.07)."""
+    settings = home.settings
+    return {
+        key: value
+        for key, value in settings.models[name].items()
+        if settings.origins[f"models.{name}.{key}"] != "default"
+    }
+
+
 def plan_of(home: Home, data: Prepared, candidates: Sequence[str], kind: str) -> str:
     """Hash of everything that decides what is found."""
     from openbell.quant import calibration
@@ -197,7 +208,7 @@ def plan_of(home: Home, data: Prepared, candidates: Sequence[str], kind: str) ->
             "features": list(data.features),
             "candidates": list(candidates),
             "settings": home.settings.session.model_dump(),
-            "models": {name: dict(home.settings.models[name]) for name in candidates},
+            "models": {name: chosen_parameters(home, name) for name in candidates},
             "rule": dict(home.settings.desks[DESK]),
             "train": home.settings.train.model_dump(exclude={"jobs"}),
             "code": [code_behind(each) for each in parts],

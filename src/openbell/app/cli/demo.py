@@ -123,6 +123,31 @@ def signals(
     print(f"\nOpen the report: {(shown.real.folder / 'report.html').resolve()}")
 
 
+def session(
+    home: Annotated[
+        Path, typer.Option("--home", metavar="DIR", help="Where the demo keeps its tables and models.")
+    ] = Path("demo-session"),
+) -> None:
+    """The session desk on two years of real hourly bars of Apple, and on made-up days without and with an edge.
+
+    Train → walk forward → back-test → the call of the last session. Two years are little: where nothing can be told,
+    that is the answer; the made-up days show what the same desk says where there is something to find, and where there
+    is not. Offline, in some minutes; a demo that was stopped goes on where it was: run it again.
+    """
+    from openbell.app.cli.progress import progress_bar, steps
+    from openbell.app.cli.words import print_table
+    from openbell.app.demo_session import run_session_demo
+
+    with progress_bar("demo session") as progress:
+        shown = run_session_demo(home, progress, steps("demo session"))
+    print_table(shown.table(), "Out of sample", digits=2)
+    for line in shown.lines():
+        print(line)
+    print(f"\nThe report on the planted edge: {(shown.planted.folder / 'report.html').resolve()}")
+    print(f"See it all in the lab: openbell lab --home {home / 'real'}")
+    print(f"\nOpen the report: {(shown.real.folder / 'report.html').resolve()}")
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(invoke_without_command=True)
@@ -130,4 +155,5 @@ def mount(app: typer.Typer) -> None:
     group.command("options")(options)
     group.command("gate")(gate)
     group.command("signals")(signals)
+    group.command("session")(session)
     app.add_typer(group, name="demo")

