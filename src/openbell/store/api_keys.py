@@ -155,7 +155,7 @@ class ApiKeys:
         return found[0] if scope is None or found[0].may(scope) else None
 
     def standing(self, id: str) -> ApiKey | None:
-        """The key `id` where it is known and not revoked, with the age that `verify` allows: for who logged in by it."""
+        """The key `id`, for who logged in by it; None where it is not known or revoked, as old as `verify` allows."""
         found = self._fresh(id).keys.get(id)
         return None if found is None else found[0]
 

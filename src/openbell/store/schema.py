@@ -29,7 +29,7 @@ REVISION = "0005"
 #: What the first record names as the hash before it.
 GENESIS = "0" * 64
 
-metadata = lab_schema.metadata
+metadata = lab_schema.jobs.metadata  # one for all; naming it here brings the lab's tables along
 bookkeeping = MetaData()
 
 _big = gate_schema.big

@@ -38,6 +38,7 @@ from openbell.store.prediction_rows import Prediction
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from openbell.app.gate import Gate
     from openbell.app.home import Home
@@ -53,8 +54,8 @@ SWITCH_SECONDS = 0.001
 _log = structlog.get_logger()
 
 
-def application() -> FastAPI:
-    """The application of this worker."""
+def application() -> ASGIApp:
+    """The application of this worker: the API, and the lab beside it where that is installed."""
     from openbell.app.home import Home
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -63,7 +64,22 @@ def application() -> FastAPI:
         Path(told["home"]), sets=tuple(told["sets"]), settings_file=Path(told["file"]) if told["file"] else None
     )
     configure_logs(home.settings.serve)
-    return create(parts_of(home))
+    return with_lab(create(parts_of(home)), home, told)
+
+
+def with_lab(api: FastAPI, home: Home, told: Mapping[str, Any]) -> ASGIApp:
+    """`api` with the lab at /lab, behind the same keys; `api` alone where the lab is not installed."""
+    from openbell.app.lab import opening
+
+    if not opening.installed():
+        _log.info("the lab is not installed: pip install openbell[lab]")
+        return api
+    from openbell.app.lab.jobs import Place
+    from openbell.app.lab.mounting import Beside
+
+    place = Place(told["home"], tuple(told["sets"]), told["file"])
+    door = opening.door_of(home, os.environ.get(REDIS_PASSWORD))
+    return Beside(api, opening.lab_server(home, place, door=door))
 
 
 def configure_logs(settings: Serve) -> None:

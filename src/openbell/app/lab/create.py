@@ -31,7 +31,7 @@ _INDEX = """<!DOCTYPE html>
 </head>
 <body>
 {%app_entry%}
-<noscript><p class="noscript">The lab needs JavaScript, all of which comes from this server. Please allow it.</p></noscript>
+<noscript><p class="noscript">The lab needs JavaScript, all of it from this server. Please allow it.</p></noscript>
 <footer>{%config%}{%scripts%}{%renderer%}</footer>
 </body>
 </html>"""

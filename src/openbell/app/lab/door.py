@@ -112,7 +112,7 @@ def to_login(request: Request) -> Response:
 
 
 def again(request: Request) -> Response:
-    """The same page once more, asked for by a page of ours: a browser keeps the cookie back where another site leads."""
+    """The same page once more, asked for by ourselves: where another site leads, a browser keeps the cookie back."""
     here = html.escape(_way(request.url.path + (f"?{request.url.query}" if request.url.query else "")), quote=True)
     shown = f'<!DOCTYPE html><html lang="en"><head><meta http-equiv="refresh" content="0; url={here}">'
     return HTMLResponse(f'{shown}<title>Openbell lab</title></head><body><a href="{here}">Go on</a></body></html>')

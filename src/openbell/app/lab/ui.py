@@ -51,12 +51,11 @@ def cards(values: Mapping[str, tuple[str, str]]) -> Component:
 
 def table(id: str, rows: pl.DataFrame, caption: str, *, numbers: Sequence[str] = ()) -> Component:
     """A small table, as HTML; for long ones use AG Grid. `numbers` are set to the right."""
-    head = html.Thead(
-        html.Tr([html.Th(name, scope="col", className="number" if name in numbers else "") for name in rows.columns])
-    )
+    kinds = {name: "number" if name in numbers else "" for name in rows.columns}
+    head = html.Thead(html.Tr([html.Th(name, scope="col", className=kind) for name, kind in kinds.items()]))
     body = html.Tbody(
         [
-            html.Tr([html.Td(_text(value), className="number" if name in numbers else "") for name, value in row])
+            html.Tr([html.Td(_text(value), className=kinds[name]) for name, value in row])
             for row in (zip(rows.columns, each, strict=True) for each in rows.iter_rows())
         ]
     )
