@@ -38,12 +38,14 @@ def made_decisions(bars, atr=80.0):
     """The columns of `core.session.DECISIONS`: decided at 15:15, entered at the open of 15:30, left at 21:00."""
     by = bars.group_by("symbol", "session", maintain_order=True)
     rows = by.agg(
-        pl.col("close").get(1).alias("price"), pl.col("open").get(2).alias("entry"), pl.col("close").last().alias("exit"),
-        pl.col("open").first().alias("day_open"), pl.col("at").first().alias("first"), pl.col("at").last().alias("exit_at"),
+        pl.col("close").get(1).alias("price"), pl.col("open").get(2).alias("entry"),
+        pl.col("close").last().alias("exit"), pl.col("open").first().alias("day_open"),
+        pl.col("at").first().alias("first"), pl.col("at").last().alias("exit_at"),
     )  # fmt: skip
     up = (pl.col("exit") > pl.col("entry")).cast(pl.Int8)
     return rows.with_columns(
-        (pl.col("first") + pl.duration(minutes=15)).alias("as_of"), (pl.col("first") + pl.duration(minutes=30)).alias("entry_at"),
+        (pl.col("first") + pl.duration(minutes=15)).alias("as_of"),
+        (pl.col("first") + pl.duration(minutes=30)).alias("entry_at"),
         pl.lit(atr).alias("atr"), up.alias("label"), pl.col("exit_at").alias("label_known_at"),
     ).drop("first")  # fmt: skip
 

@@ -22,7 +22,7 @@ from openbell.quant.reliability import EPSILON, checked_labels, checked_probabil
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-#: Drifts that the alarm is tried on before it is armed: the share of labels that no longer have to do with the forecast.
+#: Drifts that the alarm is tried on before it is armed: the share of labels that have nothing to do with the forecast.
 DRIFTS: Mapping[str, float] = MappingProxyType(
     {"half of what is known is lost": 0.5, "all that is known is lost": 1.0, "the opposite comes": -1.0}
 )

@@ -1,4 +1,4 @@
-"""What following a model's calls from the cut-off to the close would have been worth, after costs, beside the market."""
+"""What following the calls from the cut-off to the close would have been worth, after costs, beside the market."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from openbell.quant.intervals import Estimate
 from openbell.quant.measures import SESSIONS_PER_YEAR
 from openbell.quant.performance import Performance, performance
 from openbell.research.session_account import (
-    MULTIPLES, booked, cost_table, growth, sharpe_estimate, trade_measures, with_costs,
+    MULTIPLES,
+    booked,
+    cost_table,
+    growth,
+    sharpe_estimate,
+    trade_measures,
+    with_costs,
 )  # fmt: skip
 from openbell.research.session_trades import COUNTED, Followed, commonest_calls, followed, one_model, sides_of
 from openbell.research.signal_benchmarks import regimes_before
@@ -105,8 +111,8 @@ class SessionBacktest:
         measured, asked = self.performance, sum(self.calls.values())
         if self.trades.is_empty():
             return (
-                f"Nothing was traded: none of {asked:,} forecasts of `{self.model}` was a call with a side, so there is "
-                "no result."
+                f"Nothing was traded: none of {asked:,} forecasts of `{self.model}` was a call with a side, so there "
+                "is no result."
             )
         if measured is None:
             return f"The account lost everything by following `{self.model}`."
@@ -304,8 +310,8 @@ def _calls(days: pl.DataFrame, sides: Mapping[str, int]) -> dict[str, int]:
 def _notes(found: Followed, bp: float, unseen: bool) -> Sequence[str]:
     notes = [f"{n:,} {COUNTED[name]}." for name, n in found.counts.items() if n]
     notes.append(
-        f"Each side of a trade costs {bp:g} bp of what is traded. The whole account is in each position, from the first "
-        f"open after the cut-off to the last regular close; cash earns nothing. Sharpe ratios are times the root of "
+        f"Each side of a trade costs {bp:g} bp of what is traded. The whole account is in each position, from the "
+        f"first open after the cut-off to the last regular close; cash earns nothing. Sharpe ratios are times the root of "
         f"{SESSIONS_PER_YEAR:g}. Whether the model is proven is not asked here, as it is for a live call."
     )
     if unseen:

@@ -45,7 +45,7 @@ class DriftWatch:
         early = known.filter(pl.col("session") <= self.tail["session"].max()) if known.height else known
         if early.height:
             raise BadInput(
-                f"The drift watch of `{self.model}` looks at sessions after {self.tail['session'][-1]}, its last; it was "
+                f"The drift watch of `{self.model}` looks at sessions after {self.tail['session'][-1]}; it was "
                 f"given {early.height} from {early['session'][0]} on."
             )
         return _rolled(pl.concat([self.tail, known.select(self.tail.columns)]), self.classes, self.alarm)
@@ -59,8 +59,8 @@ class DriftWatch:
             f"were {it.loss:.4f} and {it.auc:.3f}."
         )
         told.append(
-            f"Without any drift it rings within {it.horizon} sessions with a chance of {it.asked:.0%}; in "
-            f"{it.simulated:,} simulated years without one it rang in {it.measured:.1%} ({it.low:.1%} to {it.high:.1%})."
+            f"Without any drift it rings within {it.horizon} sessions with a chance of {it.asked:.0%}; in {it.simulated:,} "
+            f"simulated years without one it rang in {it.measured:.1%} ({it.low:.1%} to {it.high:.1%})."
         )
         return [*told, *(_noticed(each, it.horizon) for each in it.delays)]
 

@@ -58,8 +58,8 @@ def noise(
     Parameters
     ----------
     rows : columns of `core.session.DECISIONS` and the features. sharpe_of : walks and back-tests such rows.
-    seeds : one shuffle each, at least 2. block_sessions : neighbours whose labels move together; outcomes of the desk do
-        not overlap, so 1.
+    seeds : one shuffle each, at least 2. block_sessions : neighbours whose labels move together; outcomes of the desk
+        do not overlap, so 1.
 
     Notes
     -----

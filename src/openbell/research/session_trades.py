@@ -1,4 +1,4 @@
-"""Trades of the session desk: entered after the cut-off, left at the stop or the close, never where nothing was said."""
+"""Trades of the session desk: entered after the cut-off, left at the stop or the close, none where nothing was said."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Followed:
     Attributes
     ----------
     days : a row per forecast session that has an entry and an exit price, in order: the forecasts' columns and
-        ``side`` (1, -1 or 0), ``class_side`` (what the call alone would be).
+        ``side`` (1, -1 or 0).
     trades : those of `days` with a side, with ``stop``, ``entry_price``, ``exit_price``, ``left_at``, ``reason``
-        (``close`` or ``stop``), ``gross_return`` (of the value at entry) and ``traded`` (value bought and sold over it).
+        (``close`` or ``stop``), ``gross_return`` (of the value at entry), ``traded`` (value bought and sold over it).
     counts : see `COUNTED`.
     """
 
@@ -94,15 +94,15 @@ def _prices_checked(forecasts: pl.DataFrame, bars: pl.DataFrame) -> None:
     bare = beside.filter(pl.col("_open").is_null())
     if bare.height:
         raise BadInput(
-            f"{bare.height} of {asked.height} sessions have no bar between entry and exit, the first {bare['session'][0]}. "
-            "Hand in the bars that the forecasts were made on."
+            f"{bare.height} of {asked.height} sessions have no bar between entry and exit, the first "
+            f"{bare['session'][0]}. Hand in the bars that the forecasts were made on."
         )
     wrong = beside.filter((pl.col("entry") / pl.col("_open") - 1).abs() > _SAME_PRICE)
     if wrong.height:
         first = wrong.row(0, named=True)
         raise BadInput(
-            f"{wrong.height} of {asked.height} entries are not at the open of the first bar after the cut-off, the first "
-            f"in session {first['session']}: {first['entry']:.6g}, the bar opened at {first['_open']:.6g}. An entry at "
+            f"{wrong.height} of {asked.height} entries are not at the open of the first bar after the cut-off, the "
+            f"first in session {first['session']}: {first['entry']:.6g}, the bar opened at {first['_open']:.6g}. An entry at "
             "the open of the day is a price from before the decision."
         )
 
@@ -157,7 +157,9 @@ def followed(
     if bars is not None and "freq" in bars.columns and bars["freq"].n_unique() > 1:
         raise BadInput(f"The bars are of several frames ({', '.join(bars['freq'].unique().sort())}); hand in one.")
     if bars is None and stop_atr:
-        raise BadInput(f"A stop at {stop_atr:g} average true ranges needs the bars it is looked for in; there are none.")
+        raise BadInput(
+            f"A stop at {stop_atr:g} average true ranges needs the bars it is looked for in; there are none."
+        )
     ordered = forecasts.sort("session").with_columns(sides_of(forecasts.sort("session")["call"], sides))
     whole = ordered.filter(pl.col("entry").is_not_null() & pl.col("exit").is_not_null())
     entry_checked(whole, bars)
@@ -193,7 +195,8 @@ def _left(entered: pl.DataFrame, bars: pl.DataFrame | None, stop_atr: float) -> 
     return (
         asked.join(hits, on="session", how="left", maintain_order="left")
         .with_columns(
-            pl.col("entry").alias("entry_price"), left.alias("exit_price"), pl.coalesce("_at", "exit_at").alias("left_at"),
+            pl.col("entry").alias("entry_price"), left.alias("exit_price"),
+            pl.coalesce("_at", "exit_at").alias("left_at"),
             pl.when(stopped).then(pl.lit("stop")).otherwise(pl.lit("close")).alias("reason"),
         )
         .with_columns((pl.col("side") * (ratio - 1.0)).alias("gross_return"), (1.0 + ratio).alias("traded"))
@@ -217,7 +220,9 @@ def commonest_calls(days: pl.DataFrame) -> pl.Series:
     )
     beside = days.select("as_of").join_asof(counts, on="as_of", strategy="backward").select(classes).to_numpy()
     numbers = np.nan_to_num(beside.astype(np.float64), nan=0.0)
-    words = [classes[at] if some else None for at, some in zip(numbers.argmax(axis=1), numbers.any(axis=1), strict=True)]
+    words = [
+        classes[at] if some else None for at, some in zip(numbers.argmax(axis=1), numbers.any(axis=1), strict=True)
+    ]
     return pl.Series("call", words, dtype=pl.String)
 
 
