@@ -74,8 +74,8 @@ def with_lab(api: FastAPI, home: Home, told: Mapping[str, Any]) -> ASGIApp:
     if not opening.installed():
         _log.info("the lab is not installed: pip install openbell[lab]")
         return api
-    from openbell.app.lab.jobs import Place
     from openbell.app.lab.mounting import Beside
+    from openbell.app.lab.place import Place
 
     place = Place(told["home"], tuple(told["sets"]), told["file"])
     door = opening.door_of(home, os.environ.get(REDIS_PASSWORD))

@@ -32,8 +32,8 @@ def lab(
     try:
         import uvicorn
 
-        from openbell.app.lab.jobs import Place
         from openbell.app.lab.opening import lab_server
+        from openbell.app.lab.place import Place
     except ModuleNotFoundError as missing:
         raise DataMissing(
             f"The lab needs {missing.name}, which is not installed. Install it: `pip install openbell[lab]`."

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from openbell.app.cli.progress import stage_of
 from openbell.app.clock import now, seconds
 from openbell.app.lab.job_kinds import kind_of, sets_of
-from openbell.app.lab.jobs import TOLD, Jobs, Place
+from openbell.app.lab.jobs import TOLD, Jobs
+from openbell.app.lab.place import Place
 from openbell.core.errors import OpenbellError
 from openbell.store.jobs import BEAT_SECONDS, Job, JobStore
 

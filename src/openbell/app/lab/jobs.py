@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import os
 import socket
 import subprocess
@@ -14,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openbell.app.home import Home
 from openbell.app.lab.job_kinds import checked, kind_of, sets_of
+from openbell.app.lab.place import Place
 from openbell.core.errors import BadInput
 from openbell.store.jobs import LOST_SECONDS, Job, JobStore, Line
 
@@ -23,32 +22,6 @@ from openbell.store.jobs import LOST_SECONDS, Job, JobStore, Line
 TOLD = "OPENBELL_LAB_JOB"
 #: How long a process may take to start before its job is called lost.
 START_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which home a process opens: what `Home.open` is told."""
-
-    home: str
-    sets: tuple[str, ...] = ()
-    file: str | None = None
-
-    def opened(self, sets: tuple[str, ...] = ()) -> Home:
-        """The home, with further settings."""
-        from pathlib import Path
-
-        file = Path(self.file) if self.file else None
-        return Home.open(Path(self.home), sets=(*self.sets, *sets), settings_file=file)
-
-    def as_text(self) -> str:
-        """For the environment of a process."""
-        return json.dumps({"home": self.home, "sets": list(self.sets), "file": self.file})
-
-    @classmethod
-    def of_text(cls, text: str) -> Place:
-        """What `as_text` wrote."""
-        told = json.loads(text)
-        return cls(told["home"], tuple(told["sets"]), told["file"])
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from openbell.core.errors import DataMissing
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
-    from openbell.app.lab.jobs import Place
     from openbell.app.lab.mounting import LabServer
+    from openbell.app.lab.place import Place
 
 #: Packages of the extra `lab`.
 NEEDS = ("dash", "dash_ag_grid", "plotly", "a2wsgi")
