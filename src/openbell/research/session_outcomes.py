@@ -8,6 +8,7 @@ from openbell.core.declare import Label
 from openbell.core.errors import DeclarationError, nearest
 from openbell.core.session import CLASSES, OUTCOMES
 from openbell.core.time import MOMENT
+from openbell.quant.chain_expressions import sum_of
 from openbell.quant.expressions import ratio
 from openbell.quant.reach import label_reach
 from openbell.quant.session_expressions import AWAY, NEAR, visits
@@ -34,7 +35,7 @@ def days(found: Placed) -> pl.DataFrame:
         .group_by("session", maintain_order=True)
         .agg(
             pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(),
-            pl.col("volume").sum(), last.alias("last_at"), pl.col("known_at").max(),
+            sum_of(pl.col("volume")).alias("volume"), last.alias("last_at"), pl.col("known_at").max(),
             (first <= pl.col("regular_open_at").first() + ragged).alias("begins"),
             (last >= pl.col("regular_close_at").first() - ragged).alias("ends"),
         )
