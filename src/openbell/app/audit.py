@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from openbell.app.home import Home
     from openbell.core.declare import Feature
 
+#: Cut-offs at which the features of a session are proven: early, later, and after most of the day.
+_CUTOFFS = ("10:15", "11:30", "14:00")
+
 
 def burn_run(home: Home, wanted: dt.date | None) -> dict[str, Any]:
     """Decide for a session three times: as stored, with all later rows removed, and with them turned into nonsense.
@@ -53,13 +56,26 @@ def _files(home: Home, session: dt.date, tables: Source) -> dict[str, str]:
 def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
     """Every proof of every declared feature, on the stored bars or, where there are none, on a generated market.
 
-    The features of options are proven on a made-up market of options, whatever is stored.
+    The features of options are proven on a made-up market of options, and those of a session up to its cut-off on a
+    made-up product, whatever is stored.
     """
     from openbell.quant.chain_expressions import CHAIN_READS, DAYS
+    from openbell.quant.session_expressions import EARLY_READS, SESSION_READS
 
     features = list(home.catalogue.features.values())
-    of_bars = [each for each in features if each.reads not in (*CHAIN_READS, DAYS)]
-    return [*_of_bars(home, of_bars, cuts), *_of_options(home, cuts)]
+    of_sessions = [each for each in features if each.reads in (EARLY_READS, SESSION_READS)]
+    elsewhere = (*CHAIN_READS, DAYS, EARLY_READS, SESSION_READS)
+    of_bars = [each for each in features if each.reads not in elsewhere]
+    return [*_of_bars(home, of_bars, cuts), *_of_options(home, cuts), *_of_sessions(home, of_sessions, cuts)]
+
+
+def _of_sessions(home: Home, features: list[Feature], cuts: int) -> list[dict[str, Any]]:
+    """The proofs of the features of a session, at the cut-offs of `_CUTOFFS`."""
+    from openbell.research.session_audit import audit_session_features
+    from openbell.research.session_audit_market import made_up_sessions
+
+    inputs = made_up_sessions(home.sessions)
+    return [asdict(each) for each in audit_session_features(inputs, features, _CUTOFFS, cuts=cuts)]
 
 
 def _of_options(home: Home, cuts: int) -> list[dict[str, Any]]:

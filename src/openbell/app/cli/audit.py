@@ -28,7 +28,8 @@ def features(
 ) -> None:
     """Prove every feature causal: remove the future at many moments, and recompute on the declared look-back only.
 
-    On the stored bars, or on a generated market where there are none yet; those of options on a made-up market.
+    On the stored bars, or on a generated market where there are none yet; those of options and of a session up to its
+    cut-off on made-up markets.
     Exit 1 where a feature fails.
     """
     from openbell.app.audit import prove_features
