@@ -11,7 +11,10 @@ import polars as pl
 from dash import html
 from dash.development.base_component import Component
 
-ROW, HEAD = 34, 44
+#: Pixels: of a row, of a line of headings, of a letter, and around the text of a cell.
+ROW, HEAD, LETTER, AROUND = 38, 42, 8, 40
+#: The widest that a column is made for its text.
+WIDEST = 320
 #: Rows that a grid shows without scrolling, at most.
 SHOWN = 12
 #: Digits after the point that a grid shows of a number.
@@ -40,6 +43,7 @@ def grid(
     wide: Sequence[str] = (),
     shown: int = SHOWN,
     digits: int = DIGITS,
+    filters: bool = False,
 ) -> Component:
     """A grid over `frame` with a label.
 
@@ -47,34 +51,46 @@ def grid(
     ----------
     titles : of columns; the others are called as they are, with spaces. groups : columns under a common heading, in
         order; without any all stand alone. key : column whose value names a row; then a row can be chosen, and
-        ``selectedRows`` of `id` is a list of one. wide : columns that take the room that is left.
+        ``selectedRows`` of `id` is a list of one. wide : columns that take the room that is left. filters : whether
+        every column can be filtered.
     """
-    made = {name: _column(name, kind, titles or {}, name in wide) for name, kind in frame.schema.items()}
+    data = rows(frame, digits)
+    made = {
+        name: _column(name, kind, titles or {}, None if name in wide else [row[name] for row in data])
+        for name, kind in frame.schema.items()
+    }
     grouped = [{"headerName": head, "children": [made[name] for name in names]} for head, names in groups]
-    options: dict[str, Any] = {"suppressColumnVirtualisation": frame.width < 25, "ensureDomOrder": True}
+    options: dict[str, Any] = {
+        "rowHeight": ROW,
+        "headerHeight": HEAD,
+        "groupHeaderHeight": HEAD,
+        "ensureDomOrder": True,
+    }
     if key is not None:
         options["rowSelection"] = {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}
-    height = HEAD * (2 if groups else 1) + ROW * max(min(frame.height, shown), 2) + 20
+    height = HEAD * (2 if groups else 1) + ROW * max(min(frame.height, shown), 2) + 18
     made_grid = dag.AgGrid(
         id=id,
-        rowData=rows(frame, digits),
+        rowData=data,
         columnDefs=grouped or list(made.values()),
-        defaultColDef={"sortable": True, "resizable": True, "filter": True, "suppressHeaderMenuButton": True},
-        columnSize="responsiveSizeToFit" if wide else "autoSize",
+        defaultColDef={"sortable": True, "resizable": True, "filter": filters, "suppressHeaderMenuButton": True},
         dashGridOptions=options,
         style={"height": f"{height}px", "width": "100%"},
         className="ag-theme-quartz grid",
-        **({} if key is None else {"getRowId": f"params.data.{key}"}),
+        **({} if key is None else {"getRowId": f"'' + params.data.{key}"}),
     )
     return html.Div(
         [html.P(caption, className="note"), made_grid], className="grid-box", role="group", **{"aria-label": caption}
     )
 
 
-def _column(name: str, kind: Any, titles: Mapping[str, str], wide: bool) -> dict[str, Any]:
-    column: dict[str, Any] = {"field": name, "headerName": titles.get(name, name.replace("_", " "))}
+def _column(name: str, kind: Any, titles: Mapping[str, str], values: Sequence[Any] | None) -> dict[str, Any]:
+    """A column as wide as its widest of `values`; without any it takes the room that is left."""
+    head = titles.get(name, name.replace("_", " "))
+    column: dict[str, Any] = {"field": name, "headerName": head}
     if kind.is_numeric():
-        column |= {"type": "rightAligned", "cellDataType": "number", "filter": "agNumberColumnFilter"}
-    if wide:
-        column |= {"flex": 1, "minWidth": 260, "tooltipField": name}
-    return column
+        column |= {"type": "rightAligned", "cellDataType": "number"}
+    if values is None:
+        return column | {"flex": 1, "minWidth": 260, "tooltipField": name}
+    letters = max([len(head), *(len(str(each)) for each in values if each is not None)])
+    return column | {"width": min(LETTER * letters + AROUND, WIDEST)}
