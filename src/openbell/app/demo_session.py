@@ -23,7 +23,7 @@ from openbell.market.providers.sample_stock import sample_hours, sample_stock
 Progress = Callable[[int, int, str], None]
 
 #: Made-up days, and the correlation of the morning with the rest of the day that is planted in one market of two.
-DAYS, EDGE, SEED = 1_000, 0.3, 7
+DAYS, EDGE, SEED = 2_000, 0.4, 7
 #: Shorter than the defaults: the real bars are of two years.
 SETTINGS = """\
 # Written by the demo of the session desk.
@@ -31,6 +31,7 @@ SETTINGS = """\
 base = "{base}"
 cutoff = "{cutoff}"
 min_train_sessions = {least}
+refit_sessions = {refit}
 """
 
 
@@ -75,7 +76,7 @@ def run_session_demo(
     path: Path, progress: Progress | None = None, on_step: Callable[[str], None] = lambda step: None
 ) -> Shown:
     """Train, back-test and call on real bars, and train on both made-up markets; what is done already is kept."""
-    real = _home(path / "real", sample_hours(), base="1h", cutoff="10:30", least=126)
+    real = _home(path / "real", sample_hours(), base="1h", cutoff="10:30", least=126, refit=63)
     if not real.tables.exists("bars"):
         take_in(real, sample_stock())
     on_step("train on the real bars, walked forward")
@@ -85,17 +86,17 @@ def run_session_demo(
     last = run_session(real, None)
     trained = []
     for word, edge in (("no-edge", 0.0), ("planted-edge", EDGE)):
-        batch = generated_minutes(days=DAYS, edge=edge, seed=SEED)
-        made = _home(path / word, batch, base="5m", cutoff="10:15", least=252)
+        batch = generated_minutes(days=DAYS, freq="15m", edge=edge, seed=SEED)
+        made = _home(path / word, batch, base="15m", cutoff="10:15", least=252, refit=126)
         on_step(f"train on made-up days, {word.replace('-', ' ')}")
         trained.append(train_session(made, progress=progress))
         backtest_session(made)
     return Shown(first, trained[0], trained[1], last)
 
 
-def _home(path: Path, batch: MinuteBatch, *, base: str, cutoff: str, least: int) -> Home:
+def _home(path: Path, batch: MinuteBatch, *, base: str, cutoff: str, least: int, refit: int) -> Home:
     if not (path / FILE).is_file():
-        write_whole(path / FILE, SETTINGS.format(base=base, cutoff=cutoff, least=least))
+        write_whole(path / FILE, SETTINGS.format(base=base, cutoff=cutoff, least=least, refit=refit))
     home = Home.open(path)
     if not home.tables.exists("minutes"):
         take_in_minutes(home, batch, 0)

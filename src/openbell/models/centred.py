@@ -37,10 +37,13 @@ def centred(name: str, estimator: Any) -> Any:
 def scaled(name: str, estimator: Any) -> Any:
     """`estimator` as the step `name` behind the median for what is missing, and mean 0 and deviation 1 of each column.
 
-    Median, mean and deviation are learned from the rows of the fit; a column without any value is 0.
+    A value beyond those of the fit counts as the nearest of them: a column that hardly moved then, such as one whose
+    look-back had just filled, would else decide alone. Median, bounds, mean and deviation are learned from the rows of
+    the fit; a column without any value is 0.
     """
     from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
     middle = SimpleImputer(strategy="median", keep_empty_features=True)
-    return _centred()([("middle", middle), ("scale", StandardScaler()), (name, estimator)])
+    within = MinMaxScaler(clip=True)
+    return _centred()([("middle", middle), ("within", within), ("scale", StandardScaler()), (name, estimator)])
