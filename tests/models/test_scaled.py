@@ -8,7 +8,7 @@ from openbell.models.linear import logistic
 
 
 def test_a_column_that_hardly_moved_in_the_fit_does_not_decide_alone() -> None:
-    """Mutant: values beyond those of the fit taken as they are; one rank of 0.9 would then be hundreds of deviations."""
+    """Mutant: values beyond those of the fit taken as they are; a rank of 0.9 would be hundreds of deviations."""
     rng = np.random.default_rng(5)
     label = rng.integers(0, 2, 400)
     steady = np.full(400, 0.5)
