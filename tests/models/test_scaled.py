@@ -17,4 +17,3 @@ def test_a_column_that_hardly_moved_in_the_fit_does_not_decide_alone() -> None:
     model = logistic[0].build(standardise=True).fit(known, label)
     usual, far = (model.predict_proba([[0.0, each]])[0, 1] for each in (0.51, 0.9))
     assert far == usual
-    assert 0.05 < far < 0.95
