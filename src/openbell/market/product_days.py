@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
+
 from openbell.core.errors import BadInput
 from openbell.market.batch import Batch
 from openbell.market.layouts import SYNONYMS, plain
@@ -37,7 +39,8 @@ def product_days(
         The file names no symbol, or several of them.
     """
     place = Path(path)
-    told = code or symbol or _symbol_of_rows(place, columns) or symbol_of_name(place)
+    told = one_symbol(read_rows(place), columns, place.name)
+    told = code or symbol or told or symbol_of_name(place)
     if told is None:
         raise BadInput(
             f"The name of {place.name} does not begin with a symbol, such as ES_daily.txt. Name the product with "
@@ -53,16 +56,15 @@ def product_days(
     return dataclasses.replace(batch, notes=(*batch.notes, said + cure)), found
 
 
-def _symbol_of_rows(place: Path, chosen: Mapping[str, str] | None) -> str | None:
-    """The one symbol of a file that has a column for it."""
-    frame = read_rows(place)
+def one_symbol(frame: pl.DataFrame, chosen: Mapping[str, str] | None, path: str) -> str | None:
+    """The one symbol of rows that have a column for it, None without; several are refused."""
     named = (chosen or {}).get("symbol") or next((c for c in frame.columns if plain(c) in SYNONYMS["symbol"]), None)
     if named is None or named not in frame.columns:
         return None
-    symbols = frame[named].drop_nulls().unique(maintain_order=True)
+    symbols = frame[named].drop_nulls().cast(pl.String).unique(maintain_order=True)
     if len(symbols) > 1:
         raise BadInput(
-            f"{place.name} has {len(symbols):,} symbols, such as {symbols[0]} and {symbols[1]}, and days are imported "
-            "product by product. Split the file, or import stocks with `openbell data import bars`."
+            f"{path} has {len(symbols):,} symbols, such as {symbols[0]} and {symbols[1]}, and days are imported "
+            "product by product. Split them, or import stocks with `openbell data import bars`."
         )
     return str(symbols[0]).strip() if len(symbols) else None

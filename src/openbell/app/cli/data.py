@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from openbell.app.cli.chains import check_chain, import_chain
 from openbell.app.cli.data_events import import_events
+from openbell.app.cli.data_fetch import fetch_daily, fetch_minutes, fetch_sql
 from openbell.app.cli.data_minutes import import_minutes
+from openbell.app.cli.data_reports import tell
 from openbell.app.cli.trades import import_trades
 from openbell.app.cli.words import (
     HomeOption,
@@ -20,9 +22,6 @@ from openbell.app.cli.words import (
     print_json,
     print_table,
 )
-
-if TYPE_CHECKING:
-    from openbell.market.importing import ImportReport
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file.")]
 MapOption = Annotated[
@@ -63,7 +62,7 @@ def import_bars(
     from openbell.app.data import import_file
 
     opened = open_home(home, _with_calendar(sets, calendar), settings)
-    _tell(import_file(opened, file, columns=parsed(column_map or []), symbol=symbol, kind=kind, sort=sort), as_json)
+    tell(import_file(opened, file, columns=parsed(column_map or []), symbol=symbol, kind=kind, sort=sort), as_json)
 
 
 def import_daily(
@@ -96,7 +95,7 @@ def import_daily(
 
     opened = open_home(home, _with_calendar(sets, calendar), settings)
     mapped = parsed(column_map or [])
-    _tell(import_daily_file(opened, file, product=product, symbol=symbol, columns=mapped or None, sort=sort), as_json)
+    tell(import_daily_file(opened, file, product=product, symbol=symbol, columns=mapped or None, sort=sort), as_json)
 
 
 def import_members(
@@ -110,7 +109,7 @@ def import_members(
     """Import dated index membership: `ticker,start_date,end_date`, the end exclusive."""
     from openbell.app.data import import_file
 
-    _tell(import_file(open_home(home, sets, settings), file, universe=universe, layout="membership"), as_json)
+    tell(import_file(open_home(home, sets, settings), file, universe=universe, layout="membership"), as_json)
 
 
 def import_rates(
@@ -124,7 +123,7 @@ def import_rates(
     """Import a series of rates: `date,value`."""
     from openbell.app.data import import_file
 
-    _tell(import_file(open_home(home, sets, settings), file, symbol=symbol, layout="rates"), as_json)
+    tell(import_file(open_home(home, sets, settings), file, symbol=symbol, layout="rates"), as_json)
 
 
 def import_sectors(
@@ -137,7 +136,7 @@ def import_sectors(
     """Import sectors: `symbol` and `sector` (GICS names as they are)."""
     from openbell.app.data import import_file
 
-    _tell(import_file(open_home(home, sets, settings), file, layout="sectors"), as_json)
+    tell(import_file(open_home(home, sets, settings), file, layout="sectors"), as_json)
 
 
 def import_fundamentals(
@@ -176,7 +175,7 @@ def fetch(
     from openbell.market.providers.yahoo import raise_if_partial
 
     report = fetch_yahoo(open_home(home, sets, settings), symbols, kind)
-    _tell(report, as_json)
+    tell(report, as_json)
     raise_if_partial(report.failed)
 
 
@@ -223,39 +222,6 @@ def list_tables(
         print(f"There are no tables in {opened.path} yet. Import some with `openbell data import bars FILE`.")
 
 
-def _tell(report: ImportReport, as_json: bool) -> None:
-    import polars as pl
-
-    found = report.counts.filter(pl.col("rows") > 0)
-    if as_json:
-        print_json(
-            {
-                "name": report.name,
-                "received": report.received,
-                "stored": report.stored,
-                "quarantined": report.quarantined,
-                "known": report.known,
-                "restated": report.restated,
-                "added": dict(report.added),
-                "rules": found.to_dicts(),
-                "notes": list(report.notes),
-                "failed": dict(report.failed),
-            }
-        )
-        return
-    print(
-        f"{report.name}: {report.received:,} bars received, {report.stored:,} stored, {report.quarantined:,} in "
-        f"quarantine, {report.known:,} known already."
-    )
-    other = {name: count for name, count in report.added.items() if name not in ("bars", "quarantine")}
-    if other:
-        print("Also written: " + ", ".join(f"{count:,} {name}" for name, count in other.items()) + ".")
-    if found.height:
-        print_table(found.select("rule", "action", "rows", "symbols", pl.col("examples").list.first().alias("example")))
-    for note in report.notes:
-        print(note)
-
-
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Prices, members and reports into the tables, and their quality.")
@@ -273,6 +239,9 @@ def mount(app: typer.Typer) -> None:
     group.add_typer(imports, name="import")
     fetches = typer.Typer(no_args_is_help=True, help="Fetch new bars from a source on the network.")
     fetches.command("yahoo")(fetch)
+    fetches.command("minutes")(fetch_minutes)
+    fetches.command("daily")(fetch_daily)
+    fetches.command("sql")(fetch_sql)
     group.add_typer(fetches, name="fetch")
     checks = typer.Typer()
     checks.callback(invoke_without_command=True)(check)

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from openbell.app.cli.words import (
-    HomeOption,
-    JsonOption,
-    SetOption,
-    SettingsOption,
-    open_home,
-    print_json,
-    print_table,
-)
-
-if TYPE_CHECKING:
-    from openbell.market.minute_importing import MinutesReport
+from openbell.app.cli.data_reports import tell_minutes
+from openbell.app.cli.words import HomeOption, JsonOption, SetOption, SettingsOption, open_home
 
 
 def import_minutes(
@@ -86,34 +76,3 @@ def import_minutes(
         product=product,
     )
     tell_minutes(report, as_json)
-
-
-def tell_minutes(report: MinutesReport, as_json: bool) -> None:
-    """Print what became of the bars of one file."""
-    import polars as pl
-
-    found = report.counts.filter(pl.col("rows") > 0)
-    if as_json:
-        facts = {name: getattr(report, name) for name in report.__dataclass_fields__ if name != "counts"}
-        print_json({**facts, "notes": list(report.notes), "rules": found.to_dicts()})
-        return
-    print(
-        f"{report.name}: {report.received:,} bars of {report.freq} received, {report.stored:,} stored, "
-        f"{report.quarantined:,} in quarantine, {report.known:,} known already."
-    )
-    if report.stored:
-        use = (
-            "outside the session's hours are kept, and the features do not use them."
-            if not report.product
-            else f"outside the regular hours of {report.product} are kept in their sessions."
-        )
-        print(
-            f"{report.symbols:,} symbol{'s' if report.symbols > 1 else ''}, {report.first:%Y-%m-%d %H:%M} to "
-            f"{report.last:%Y-%m-%d %H:%M} UTC; {report.outside:,} bars {use}"
-        )
-    if report.restated or report.late:
-        print(f"{report.restated:,} replace a stored bar and {report.late:,} fill a hole: known from now on.")
-    if found.height:
-        print_table(found.select("rule", "action", "rows", "symbols", pl.col("examples").list.first().alias("example")))
-    for note in report.notes:
-        print(note)

@@ -23,7 +23,8 @@ from openbell.market.batch import (
     typed,
 )
 from openbell.market.headerless import headerless_rows
-from openbell.market.layouts import Columns, columns, dates, number, numbers, plain, require
+from openbell.market.layouts import Columns, dates, number, numbers, plain, require
+from openbell.market.layouts import columns as recognised
 
 LAYOUTS = ("bars", "closes", "membership", "rates", "sectors", "yfinance_wide")
 #: Unless another file is said to be, bars are of stocks. A future's days need its own sessions: see `product_days`.
@@ -67,7 +68,7 @@ def files(
         frame = _unpivoted_yfinance(place)
     if chosen == "closes":
         frame = _unpivoted_closes(frame, place)
-    return _bars(frame, place, columns, symbol, kind, sort)
+    return days_of(frame, place, f"files:{place.name}", columns=columns, symbol=symbol, kind=kind, sort=sort)
 
 
 #: Declared under a name of its own, so that it can be called as a function too.
@@ -129,15 +130,19 @@ def symbol_of_name(place: Path) -> str | None:
     return match.group(1) if match else None
 
 
-def _bars(
+def days_of(
     frame: pl.DataFrame,
     place: Path,
-    chosen: Mapping[str, str] | None,
+    name: str,
+    *,
+    columns: Mapping[str, str] | None,
     symbol: str | None,
     kind: str,
     sort: bool,
 ) -> Batch:
-    found = columns(frame.columns, chosen, path=place.name)
+    """Daily bars out of the rows of any source that names its columns as files do; sentences call it `place`."""
+    chosen = columns
+    found = recognised(frame.columns, chosen, path=place.name)
     day = dates(frame[require(found, "session", frame.columns, path=place.name)], path=place.name)
     require(found, "close", frame.columns, path=place.name)
     rows = pl.DataFrame(
@@ -158,7 +163,7 @@ def _bars(
     if back is not None:
         notes.append(f"The rows of {place.name} were not in order of time and were sorted: {back}.")
     instruments, more = _instruments(rows, place, kind)
-    return Batch(f"files:{place.name}", bars, instruments=instruments, fields=fields, notes=(*notes, *more))
+    return Batch(name, bars, instruments=instruments, fields=fields, notes=(*notes, *more))
 
 
 def _symbols(frame: pl.DataFrame, found: Columns, place: Path, symbol: str | None) -> pl.Series:
@@ -222,7 +227,7 @@ def _instruments(rows: pl.DataFrame, place: Path, kind: str) -> tuple[pl.DataFra
 
 
 def _rates(frame: pl.DataFrame, place: Path, symbol: str | None, chosen: Mapping[str, str] | None) -> Batch:
-    found = columns(frame.columns, chosen, path=place.name)
+    found = recognised(frame.columns, chosen, path=place.name)
     day = dates(frame[require(found, "session", frame.columns, path=place.name)], path=place.name)
     value = number(frame, require(found, "value", frame.columns, path=place.name), "value", path=place.name)
     name = symbol or place.name.partition(".")[0].removeprefix("FRED_")
@@ -260,7 +265,7 @@ def _membership(frame: pl.DataFrame, place: Path, universe: str) -> Batch:
 
 
 def _sectors(frame: pl.DataFrame, place: Path, kind: str) -> Batch:
-    found = columns(frame.columns, None, path=place.name)
+    found = recognised(frame.columns, None, path=place.name)
     rows = pl.DataFrame(
         {
             "symbol": frame[found.of["symbol"]].cast(pl.String),
@@ -274,7 +279,7 @@ def _sectors(frame: pl.DataFrame, place: Path, kind: str) -> Batch:
 
 
 def _unpivoted_closes(frame: pl.DataFrame, place: Path) -> pl.DataFrame:
-    found = columns(frame.columns[:1], path=place.name)
+    found = recognised(frame.columns[:1], path=place.name)
     date = require(found, "session", frame.columns[:1], path=place.name)
     long = frame.unpivot(index=date, variable_name="symbol", value_name="close")
     return long.drop_nulls("close").select(pl.col(date).alias("date"), "symbol", "close")
@@ -301,4 +306,4 @@ def _unpivoted_yfinance(place: Path) -> pl.DataFrame:
     return rows.filter(filled)
 
 
-__all__ = ["LAYOUTS", "declared", "files", "read_rows", "symbol_of_name"]
+__all__ = ["LAYOUTS", "days_of", "declared", "files", "read_rows", "symbol_of_name"]

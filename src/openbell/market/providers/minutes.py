@@ -92,9 +92,27 @@ def minutes(
         is its code where the file names none, and one per delivery month where the file has a column ``contract``.
     """
     place = Path(path)
+    return minutes_of(
+        read_rows(place), place, f"minutes:{place.name}", columns=columns, symbol=symbol, freq=freq,
+        timezone=timezone, stamp=stamp, product=product,
+    )  # fmt: skip
+
+
+def minutes_of(
+    frame: pl.DataFrame,
+    place: Path,
+    name: str,
+    *,
+    columns: Mapping[str, str] | None,
+    symbol: str | None,
+    freq: str | None,
+    timezone: str | None,
+    stamp: str | None,
+    product: Product | None,
+) -> MinuteBatch:
+    """Bars out of the rows of any source that names its columns as files do; `place` is what sentences call it."""
     if stamp is not None and stamp not in STAMPS:
         raise unknown("stamp of a bar", stamp, STAMPS)
-    frame = read_rows(place)
     found, told = _recognised(frame, columns, place)
     symbols = _symbols(frame, found, place, symbol, product)
     rows = pl.DataFrame([symbols, _stamps(frame, found, place).alias("stamp")])
@@ -113,7 +131,7 @@ def minutes(
     fields = fields_of(bars)
     used = "contract" if product is not None and of_contract(str(symbols[0])) else ""
     notes += [*_notes(place, found, fields, told, stamp, used), *said_of(symbols, product)]
-    return MinuteBatch(f"minutes:{place.name}", bars, measured, fields, tuple(notes), product)
+    return MinuteBatch(name, bars, measured, fields, tuple(notes), product)
 
 
 #: Declared under a name of its own, so that it can be called as a function too.
@@ -200,4 +218,4 @@ def _notes(place: Path, found: Columns, fields: tuple[str, ...], told: str, stam
     return notes
 
 
-__all__ = ["FIELDS", "RECEIVED", "SYNONYMS", "MinuteBatch", "declared", "minutes"]
+__all__ = ["FIELDS", "RECEIVED", "SYNONYMS", "MinuteBatch", "declared", "minutes", "minutes_of"]
