@@ -20,7 +20,7 @@ UPPER, LOWER = 2.0 / 3.0, 1.0 / 3.0
 #: A trend gives back at most so much of the day's range on its way.
 MOST_RETRACEMENT = 0.5
 #: So many returns to the extremes, or crossings of the middle, and a day that turned was no turn but a range.
-RANGE_TESTS, RANGE_CROSSINGS = 3.0, 4.0
+RANGE_TESTS, RANGE_CROSSINGS = 2.0, 3.0
 
 
 def _code(name: str, chosen: str) -> pl.Expr:
@@ -59,7 +59,7 @@ def archetype_by_structure(horizon: int) -> pl.Expr:
     - REVERSAL: it closed in an outer third, but only after a move the other way of more than half of the range: the
       extreme at the far end was made first. Unless it kept turning, as the next class says.
     - RANGE: it closed in the middle third; or it moved the other way by more than half of the range and came back to
-      its extremes three times or more (`tests_high` + `tests_low`) or crossed the middle four times or more.
+      its extremes twice or more (`tests_high` + `tests_low`) or crossed the middle three times or more.
 
     Null where the high equals the low.
     """

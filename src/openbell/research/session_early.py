@@ -18,7 +18,13 @@ BARS = ("symbol", "freq", "session", "at", "open", "high", "low", "close", "volu
 HOURS = ("session", "regular_open_at", "regular_close_at")
 #: The regular bars up to the cut-off are complete where the first begins and the last ends within so many minutes of
 #: the regular open and the cut-off, and at least so large a part of them is there: a minute without a trade has none.
+#: Bars on the hour may begin half a bar after an open at half past; how many sessions do is told.
 RAGGED_MINUTES, LEAST_SHARE = 5, 0.5
+
+
+def late_start(minutes: int) -> pl.Expr:
+    """How long after the regular open the first bar of so many minutes may begin."""
+    return pl.duration(minutes=max(RAGGED_MINUTES, minutes // 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,11 +152,12 @@ class Early:
     ----------
     values : ``session``, ``known_at`` (the latest of the bars that entered) and one column per aggregation, one row per
         session whose window is complete.
-    counts : sessions left out, by why.
+    counts : sessions left out, by why. late : sessions whose first bar begins more than 5 minutes after the open.
     """
 
     values: pl.DataFrame
     counts: Mapping[str, int]
+    late: int
 
 
 def aggregated(found: Placed, expressions: Sequence[pl.Expr]) -> Early:
@@ -169,11 +176,13 @@ def aggregated(found: Placed, expressions: Sequence[pl.Expr]) -> Early:
     cut = found.bars.filter((pl.col("begin") < pl.col("regular_open_at")) & (pl.col("minutes") > 0))["session"].unique()
     state = found.sessions.join(about, on="session", how="left")
     state = state.with_columns(_cause(found.minutes, late, there, cut))
-    whole = state.filter(pl.col("cause").is_null()).select("session")
+    kept = state.filter(pl.col("cause").is_null())
+    whole = kept.select("session")
+    began = kept.filter(pl.col("begin") > pl.col("regular_open_at") + pl.duration(minutes=RAGGED_MINUTES))
     rows = seen.join(whole, on="session", how="semi").with_columns(pl.col("session").set_sorted())
     values = rows.group_by("session", maintain_order=True).agg(pl.col("known_at").max(), *expressions)
     counts = state.drop_nulls("cause").group_by("cause").len().sort("cause")
-    return Early(values, {cause: n for cause, n in counts.rows() if cause != NO_BARS})
+    return Early(values, {cause: n for cause, n in counts.rows() if cause != NO_BARS}, began.height)
 
 
 NO_BARS = "no bars"
@@ -188,7 +197,7 @@ def _cause(minutes: int, late: pl.Series, there: pl.Series, cut: pl.Series) -> p
     ragged = pl.duration(minutes=RAGGED_MINUTES)
     expected = (pl.col("as_of") - pl.col("regular_open_at")).dt.total_minutes() / minutes
     whole = (
-        (pl.col("begin") <= pl.col("regular_open_at") + ragged)
+        (pl.col("begin") <= pl.col("regular_open_at") + late_start(minutes))
         & (pl.col("at") >= pl.col("as_of") - ragged)
         & (pl.col("n") >= LEAST_SHARE * expected)
     ).fill_null(False)

@@ -12,7 +12,7 @@ from openbell.quant.chain_expressions import sum_of
 from openbell.quant.expressions import ratio
 from openbell.quant.reach import label_reach
 from openbell.quant.session_expressions import AWAY, NEAR, visits
-from openbell.research.session_early import RAGGED_MINUTES, Placed
+from openbell.research.session_early import RAGGED_MINUTES, Placed, late_start
 
 #: Minutes after the cut-off by which the bar of the entry must have begun.
 ENTRY_MINUTES = 30
@@ -36,7 +36,7 @@ def days(found: Placed) -> pl.DataFrame:
         .agg(
             pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(),
             sum_of(pl.col("volume")).alias("volume"), last.alias("last_at"), pl.col("known_at").max(),
-            (first <= pl.col("regular_open_at").first() + ragged).alias("begins"),
+            (first <= pl.col("regular_open_at").first() + late_start(found.minutes)).alias("begins"),
             (last >= pl.col("regular_close_at").first() - ragged).alias("ends"),
         )
     )  # fmt: skip
@@ -51,7 +51,9 @@ def outcomes(found: Placed) -> pl.DataFrame:
     polars.DataFrame
         ``session``, the columns of `core.session.OUTCOMES`, ``entry_at``, ``exit_at``, ``exit``, ``known_at``. `entry`
         is the open of the first regular bar that begins at or after the cut-off, null where that is more than 30
-        minutes later; all others are null where the session's regular hours are not all there (yet).
+        minutes later; all others are null where the session's regular hours are not all there (yet). An extreme is
+        come back to within a tenth of the day's range, after a bar that stayed a quarter away; the middle is crossed
+        from a tenth of the range below it to a tenth above, or back.
     """
     sessions = found.bars.select(pl.col("session").unique(maintain_order=True))
     whole = days(found)
@@ -86,8 +88,9 @@ def _shape(bars: pl.DataFrame) -> pl.DataFrame:
     fall = (pl.max_horizontal(high.cum_max().shift(1), start) - low).max()
     rise = (high - pl.min_horizontal(low.cum_min().shift(1), start)).max()
     against = pl.when(close.last() > start).then(fall).when(close.last() < start).then(rise)
-    side = (close - (top + bottom) / 2.0).sign()
-    side = pl.when(side != 0).then(side).forward_fill()
+    # Closes within a tenth of the middle are on no side, or short bars would cross it at every breath.
+    off = close - (top + bottom) / 2.0
+    side = pl.when(off > NEAR * width).then(1.0).when(off < -NEAR * width).then(-1.0).forward_fill()
     return (
         bars.filter("regular")
         .group_by("session", maintain_order=True)

@@ -14,7 +14,7 @@ from openbell.quant.expressions import SHARED
 from openbell.quant.indicators import atr_14
 from openbell.quant.session_expressions import EARLY_READS, EARLY_SHARED, price
 from openbell.research.compute import evaluated, roots
-from openbell.research.session_early import Early, Placed, aggregated
+from openbell.research.session_early import RAGGED_MINUTES, Early, Placed, aggregated
 from openbell.research.session_lineage import BARS, DAYS, sources
 from openbell.research.session_rows_days import PRICES, DaysBefore, days_before
 from openbell.research.session_rows_markets import levels
@@ -72,7 +72,7 @@ def _early(found: Placed, features: Sequence[Feature]) -> Early:
     both = {**shared, **declared}
     found_early = aggregated(found, [each.cast(pl.Float64).alias(name) for name, each in both.items()])
     finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in both]
-    return Early(found_early.values.with_columns(finite), found_early.counts)
+    return Early(found_early.values.with_columns(finite), found_early.counts, found_early.late)
 
 
 def _grid(found: Placed, early: Early, beside: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -114,7 +114,8 @@ def _values(grid: pl.DataFrame, before: DaysBefore, features: Sequence[Feature])
     parts = []
     for frame, wanted in ((before.trusted, before.is_trusted), (before.own, ~before.is_trusted)):
         if wanted.any():
-            parts.append(_evaluated(grid, frame, features).filter(wanted))
+            of_these = before.trusted.filter(wanted).select("session")
+            parts.append(_evaluated(grid, frame, features).join(of_these, on="session", how="semi"))
     both = pl.concat(parts).sort("session")
     keys = ["symbol", "session", "as_of", "price", "atr"]
     known = [name for name in both.columns if name in (BARS, DAYS, *MARKETS)]
@@ -124,7 +125,9 @@ def _values(grid: pl.DataFrame, before: DaysBefore, features: Sequence[Feature])
 
 def _evaluated(grid: pl.DataFrame, before: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     rows = grid.join(before, on="session", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col(f"prev_{name}").alias(name) for name in PRICES)
+    # Sessions of the calendar before the first data are not gaps in them.
+    there = (pl.col(BARS).is_not_null() | pl.col("prev_close").is_not_null()).cum_max()
+    rows = rows.filter(there).with_columns(pl.col(f"prev_{name}").alias(name) for name in PRICES)
     expressions = [price.alias("price"), atr_14.alias("atr")]
     expressions += [
         (pl.col(each.name) if each.reads == EARLY_READS else each.expression).cast(pl.Float64).alias(each.name)
@@ -137,7 +140,13 @@ def _evaluated(grid: pl.DataFrame, before: pl.DataFrame, features: Sequence[Feat
 
 
 def _counted(symbol: str, early: Early) -> list[str]:
-    return [f"{n:,} sessions of {symbol} are left out: {cause}." for cause, n in early.counts.items()]
+    said = [f"{n:,} sessions of {symbol} are left out: {cause}." for cause, n in early.counts.items()]
+    if early.late:
+        said.append(
+            f"In {early.late:,} sessions of {symbol} the first regular bar begins more than {RAGGED_MINUTES} minutes "
+            "after the regular open; its price stands for the open, and the time before it is not seen."
+        )
+    return said
 
 
 def _breaks(beside: Mapping[str, pl.DataFrame], moments: pl.DataFrame) -> list[str]:
