@@ -22,8 +22,9 @@ from openbell.research.almanac_metrics import TRADES, clock_of, clock_text, metr
 
 #: What can be asked of the sessions that are kept.
 STATISTICS = (
-    "hourly", "minute", "weekday", "month", "session", "week", "extremes", "survival", "heatmap", "rolling", "trend",
-    "compare", "distribution", "correlation", "volatility", "clusters", "anomalies", "risk", "years",
+    "hourly", "minute", "session", "weekday", "week_of_month", "week", "month", "years", "extremes", "survival",
+    "heatmap", "rolling", "trend", "distribution", "correlation", "volatility", "clusters", "regimes", "anomalies",
+    "levels", "risk",
 )  # fmt: skip
 #: The text of a scenario begins with this; another number is another layout.
 VERSION = "a1"
@@ -44,7 +45,7 @@ class Scenario:
         describes), ``pre-open``, ``cut-off``: a study that trades refuses filters that are known only later.
     filters : which sessions. trim : percent of the sessions cut off at each end of change and of range; 0 keeps all.
     statistic : one of `STATISTICS`. metric : one of `METRICS`. bin : minutes of a bin of the day.
-    freq : frame of the bars; None: the finest stored.
+    freq : frame of the bars; None: the finest stored. against : another product, for correlation and lead-lag.
     """
 
     product: str
@@ -58,10 +59,12 @@ class Scenario:
     metric: str = "day_return_pct"
     bin: int = 15
     freq: str | None = None
+    against: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.product, str) or not _PRODUCT.fullmatch(self.product):
-            raise BadInput(f"`{str(self.product)[:40]}` is no symbol of a product. Write it like ES or SPY.")
+        for symbol in (self.product, *(() if self.against is None else (self.against,))):
+            if not isinstance(symbol, str) or not _PRODUCT.fullmatch(symbol):
+                raise BadInput(f"`{str(symbol)[:40]}` is no symbol of a product. Write it like ES or SPY.")
         object.__setattr__(self, "cutoff", clock_text(clock_of(self.cutoff)))
         if self.trades_at not in TRADES:
             raise unknown("moment at which a study trades,", str(self.trades_at)[:40], TRADES)
@@ -69,10 +72,10 @@ class Scenario:
             raise BadInput(
                 f"A scenario cannot end on {self.last} before it begins on {self.first}. Exchange the dates."
             )
-        if self.statistic not in STATISTICS:
+        if not isinstance(self.statistic, str) or self.statistic not in STATISTICS:
             raise unknown("statistic of the almanac", str(self.statistic)[:40], STATISTICS)
-        metric_named(self.metric)
-        if self.freq is not None and FRAMES.get(self.freq) is None:
+        metric_named(str(self.metric)[:60])
+        if self.freq is not None and (not isinstance(self.freq, str) or FRAMES.get(self.freq) is None):
             raise unknown("frame of bars within the session", str(self.freq)[:40], [n for n, m in FRAMES.items() if m])
         object.__setattr__(self, "trim", float(_number("trim", self.trim, 0.0, 25.0)))
         object.__setattr__(self, "bin", int(_number("bin", self.bin, 1, 240)))

@@ -30,6 +30,7 @@ def _mount() -> None:
         return
     from openbell.app.cli import (
         ab,
+        almanac,
         audit,
         backtest,
         champion,
@@ -63,6 +64,7 @@ def _mount() -> None:
         demo,
         data,
         listing,
+        almanac,
         features,
         train,
         tournament,
