@@ -32,8 +32,9 @@ def calibration(quarters: pl.DataFrame, shown: str) -> go.Figure:
     figure = go.Figure()
     for name, symbol, dash in ((shown, "circle", "solid"), ("price", "square", "dash")):
         part = quarters.filter(pl.col("model") == name).sort("quarter")
+        words = pl.format("{} Q{}", pl.col("quarter").dt.year(), pl.col("quarter").dt.quarter())
         figure.add_scatter(
-            x=part["quarter"].to_list(), y=part["gap"].to_list(), mode="lines+markers", name=name,
+            x=part.select(words).to_series().to_list(), y=part["gap"].to_list(), mode="lines+markers", name=name,
             marker={"symbol": symbol}, line={"dash": dash}, error_y=_bounds(part, "gap") if name == shown else None,
         )  # fmt: skip
     figure.add_hline(y=0.0)

@@ -67,7 +67,8 @@ def similar(days: pl.DataFrame) -> go.Figure:
         part = known.filter(mask)
         figure.add_scatter(
             x=part["distance"].to_list(), y=part["return_on_risk"].to_list(), mode="markers",
-            name=f"{word}: {part.height}", marker={"symbol": symbol, "size": 9}, text=part["session"].cast(str).to_list(),
+            name=f"{word}: {part.height}", marker={"symbol": symbol, "size": 9},
+            text=part["session"].cast(pl.String).to_list(),
             hovertemplate="%{text}<br>distance %{x:.2f}<br>%{y:+.1%} of the risk<extra></extra>",
         )  # fmt: skip
     figure.add_hline(y=0.0)

@@ -18,6 +18,8 @@ from openbell.app.lab.page import Lab, Page
 from openbell.core.assessment import Answer, Assessment
 from openbell.core.errors import DataMissing
 
+#: An order, and a moment at which it was alive.
+EXAMPLE_AT = "2026-03-26T10:30"
 EXAMPLE = "BUY +1 BUTTERFLY SPX 100 27 MAR 26 6455/6405/6355 PUT @14.25"
 _TONES = {Answer.ACCEPT: "gain", Answer.REDUCE: "warn", Answer.REFUSE: "loss"}
 
@@ -104,7 +106,7 @@ def _assessed(place: int, said: Assessment) -> Component:
         "Odds of the model": (_share(said.win_probability), _beside_odds(said)),
         "Odds its price implies": (_share(said.price_probability), "the base rate: what the price says already"),
         "Fair at": (_share(said.fair_probability), f"reward over risk {_ratio(said.ratio)}"),
-        "Expected after costs": (_usd(said.expected_value_usd, "not known"), f"of the order, {said.quantity} units"),
+        "Expected after costs": (_usd(said.expected_value_usd, "not known"), "USD of the whole order"),
         "Most it can lose": (_usd(said.risk_usd, "no bound"), f"make: {_usd(said.reward_usd, 'no bound')}"),
     }
     verdict = html.Span(said.answer.value, className=f"badge {_TONES[said.answer]}")
@@ -113,7 +115,7 @@ def _assessed(place: int, said: Assessment) -> Component:
     return html.Div(
         [
             html.H3(head),
-            html.P([verdict, f" {said.why[0]}"], className="headline"),
+            html.P([verdict, said.why[0].removeprefix(said.answer.value)], className="headline"),
             ui.cards(known),
             html.Ul([html.Li(each) for each in said.why[1:]]),
             html.Details([html.Summary("Every figure"), table]),
@@ -136,7 +138,7 @@ def _share(value: float | None) -> str:
 
 
 def _usd(value: float | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value:,.2f} USD"
+    return otherwise if value is None else f"{value:,.0f} USD"
 
 
 def _ratio(value: float | None) -> str:
@@ -190,9 +192,14 @@ def _figures(scores: Any, shown: str) -> list[Component]:
 def register(app: Dash, lab: Lab) -> None:
     """Add the callbacks."""
 
-    @app.callback(Output("gate-order", "value"), Input("gate-example", "n_clicks"), prevent_initial_call=True)
-    def example(_: int) -> str:
-        return EXAMPLE
+    @app.callback(
+        Output("gate-order", "value"),
+        Output("gate-as-of", "value"),
+        Input("gate-example", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def example(_: int) -> tuple[str, str]:
+        return EXAMPLE, EXAMPLE_AT
 
     @app.callback(
         Output("gate-answer", "children"),
