@@ -113,3 +113,20 @@ def _said(bars: PatternBars, rows: pl.DataFrame, tests: int, alpha: float) -> li
     named = f": {', '.join(found[:8])}{', …' if len(found) > 8 else ''}" if found else ""
     said.append(f"{kept} (Holm, chance of one false finding {alpha:.0%}){named}.")
     return said
+
+
+def year_lines(days: pl.DataFrame) -> pl.DataFrame:
+    """Each year's way from the last close before it, or from its own first open where there is none before.
+
+    `days` has ``session``, ``open`` and ``close``. Gives ``year``, ``day`` (session of the year from 1, of those that
+    are there), ``session`` and ``change_pct``, percent; null where the base is not above 0.
+    """
+    rows = days.select("session", "open", "close").drop_nulls().sort("session")
+    rows = rows.with_columns(pl.col("session").dt.year().alias("year"), pl.col("close").shift(1).alias("before"))
+    base = pl.coalesce(pl.col("before"), pl.col("open")).first().over("year")
+    return rows.select(
+        "year",
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("year").alias("day"),
+        "session",
+        pl.when(base > 0).then(100.0 * (pl.col("close") / base - 1.0)).alias("change_pct"),
+    )

@@ -38,7 +38,8 @@ class Clusters:
     ----------
     chosen : how many groups; scores : ``groups`` and ``score`` of each number tried (BIC, less is better, or mean
         silhouette, more is better). rows : ``session``, ``cluster`` (0 to chosen - 1, by the mean of the first
-        feature), and the features in their own units. centres : ``cluster``, ``n``, ``sufficient`` and the mean of each feature.
+        feature), and the features in their own units. centres : ``cluster``, ``n``, ``sufficient`` and the mean of each
+        feature.
     missing : days left out because a feature is null.
     """
 
