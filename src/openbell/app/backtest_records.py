@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openbell.app.gate_backtest import Done
     from openbell.app.home import Home
     from openbell.app.options_backtest import BacktestDone
+    from openbell.research.session_backtest import SessionBacktest
     from openbell.research.signal_backtest import SignalBacktest
     from openbell.research.signal_search import SignalSearch
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 _TOLD = (
     "calls", "counts", "trades", "cost_usd", "borrow_usd", "tries", "deflated", "parameters", "notes", "verdict",
     "excess",
+)  # fmt: skip
+#: And of the session desk.
+_OF_SESSION = (
+    "symbol", "calls", "counts", "trades", "cost_usd", "tries", "deflated", "parameters", "notes", "verdict",
+    "of_trades",
 )  # fmt: skip
 
 
@@ -89,6 +95,35 @@ def keep_signals(
             "groups": {name: table.to_dicts() for name, table in found.groups.items()},
             "benchmarks": {name: _figures(each) for name, each in found.metrics.items() if name != "signals"},
             "search": None if search is None else list(search.why),
+            "made_of": dict(found.made_of),
+            "model": found.model,
+            **(facts or {}),
+        },
+    )  # fmt: skip
+
+
+def keep_session(
+    home: Home, found: SessionBacktest, *, at: dt.datetime, facts: Mapping[str, Any] | None = None
+) -> Kept:
+    """A back-test of the session desk, with its trades, days and curves, and what other costs would have left."""
+    from openbell.research.session_backtest import OURS as CALLS
+
+    record, won = found.record, int((found.trades["return"] > 0).sum())
+    return keep(
+        home,
+        desk="session",
+        name=f"{found.symbol} {found.model}",
+        at=at,
+        equity=found.equity.select("session", pl.col(CALLS).alias(OURS)),
+        measured=found.performance,
+        frames={"trades": found.trades, "daily": found.daily, "curves": found.equity, "regimes": found.regimes,
+                "by_costs": found.costs},
+        facts={
+            **{each: record[each] for each in _OF_SESSION},
+            "costs": {name: record["parameters"][name] for name in ("commission_bp", "slippage_bp")},
+            **_wins(won, found.trades.height),
+            "groups": {name: table.to_dicts() for name, table in found.groups.items()},
+            "benchmarks": {name: _figures(each) for name, each in found.measures.items() if name != CALLS},
             "made_of": dict(found.made_of),
             "model": found.model,
             **(facts or {}),

@@ -265,10 +265,7 @@ def _measures(
         if not values[-1] > 0:
             notes.append(f"`{name}` lost everything and has no measures.")
             continue
-        turnovers = daily.filter(pl.col("side") != 0)["traded"].to_numpy() / 2.0 if name == OURS else None
-        measured = performance(
-            days, values, turnovers=turnovers, risk_free_annual=RISK_FREE_ANNUAL, horizon_sessions=1, **how
-        )
+        measured = performance(days, values, risk_free_annual=RISK_FREE_ANNUAL, horizon_sessions=1, **how)
         ratio = sharpe_estimate(blocks, values[1:] / values[:-1] - 1.0)
         found[name] = replace(measured, sharpe=ratio, intervals={**measured.intervals, "sharpe": ratio})
     return found, notes
@@ -311,8 +308,8 @@ def _notes(found: Followed, bp: float, unseen: bool) -> Sequence[str]:
     notes = [f"{n:,} {COUNTED[name]}." for name, n in found.counts.items() if n]
     notes.append(
         f"Each side of a trade costs {bp:g} bp of what is traded. The whole account is in each position, from the "
-        f"first open after the cut-off to the last regular close; cash earns nothing. Sharpe ratios are times the root of "
-        f"{SESSIONS_PER_YEAR:g}. Whether the model is proven is not asked here, as it is for a live call."
+        f"first open after the cut-off to the last regular close; cash earns nothing. Sharpe ratios are times the root "
+        f"of {SESSIONS_PER_YEAR:g}. Whether the model is proven is not asked here, as it is for a live call."
     )
     if unseen:
         notes.append("No bars were handed in, so the entry prices were not held against them.")

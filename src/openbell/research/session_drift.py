@@ -59,8 +59,9 @@ class DriftWatch:
             f"were {it.loss:.4f} and {it.auc:.3f}."
         )
         told.append(
-            f"Without any drift it rings within {it.horizon} sessions with a chance of {it.asked:.0%}; in {it.simulated:,} "
-            f"simulated years without one it rang in {it.measured:.1%} ({it.low:.1%} to {it.high:.1%})."
+            f"Without any drift it rings within {it.horizon} sessions with a chance of {it.asked:.0%}; in "
+            f"{it.simulated:,} simulated years without one it rang in {it.measured:.1%} "
+            f"({it.low:.1%} to {it.high:.1%})."
         )
         return [*told, *(_noticed(each, it.horizon) for each in it.delays)]
 

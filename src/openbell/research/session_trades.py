@@ -102,8 +102,8 @@ def _prices_checked(forecasts: pl.DataFrame, bars: pl.DataFrame) -> None:
         first = wrong.row(0, named=True)
         raise BadInput(
             f"{wrong.height} of {asked.height} entries are not at the open of the first bar after the cut-off, the "
-            f"first in session {first['session']}: {first['entry']:.6g}, the bar opened at {first['_open']:.6g}. An entry at "
-            "the open of the day is a price from before the decision."
+            f"first in session {first['session']}: {first['entry']:.6g}, the bar opened at {first['_open']:.6g}. An "
+            "entry at the open of the day is a price from before the decision."
         )
 
 

@@ -11,6 +11,7 @@ from openbell.app.cli.words import (
     AsOfOption,
     HomeOption,
     JsonOption,
+    ProductOption,
     SetOption,
     SettingsOption,
     SomeAsOfOption,
@@ -153,6 +154,53 @@ def signals(
         print(line)
 
 
+def session(
+    as_of: SomeAsOfOption = None,
+    product: ProductOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Candidate of the training. Default: its best.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option("--min-confidence", min=0.0, max=1.0, help="Default: that of the training.")
+    ] = None,
+    stop_atr: Annotated[
+        float | None,
+        typer.Option("--stop-atr", min=0.0, help="Stop in average true ranges, 0: none. Default: session.stop_atr."),
+    ] = None,
+    capital: Annotated[
+        float | None, typer.Option("--capital", metavar="USD", min=1.0, help="Cash the account begins with.")
+    ] = None,
+    home: HomeOption = None,
+    sets: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow the calls that the walk-forward would have made: in at the first open after the cut-off, out at the close.
+
+    Beside always long, always short, always the commonest class and the same without costs; by regime and at other
+    costs; deflated by the number of tries, and kept on record for `openbell backtest compare`. No call never trades.
+    It needs a training: `openbell train session`. Whether the model was proven is said and not asked.
+    """
+    from openbell.app.session_backtest import backtest_session
+
+    done = backtest_session(
+        open_home(home, sets, settings),
+        some_date(as_of),
+        product=product,
+        candidate=model,
+        min_confidence=min_confidence,
+        stop_atr=stop_atr,
+        capital_usd=capital,
+    )
+    if as_json:
+        print_json(done.as_json())
+        return
+    days = done.found.daily["session"]
+    print_table(done.table(), f"{done.found.symbol} by {done.found.model}: {days[0]} to {days[-1]}")
+    for line in done.lines():
+        print(line)
+
+
 def listed(
     desk: Annotated[str | None, typer.Option("--desk", metavar="NAME", help="Only those of one desk.")] = None,
     home: HomeOption = None,
@@ -203,6 +251,7 @@ def mount(app: typer.Typer) -> None:
     group.command("options")(options)
     group.command("gate")(gate)
     group.command("signals")(signals)
+    group.command("session")(session)
     group.command("list")(listed)
     group.command("compare")(compare)
     app.add_typer(group, name="backtest")
