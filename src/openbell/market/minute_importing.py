@@ -84,7 +84,7 @@ def import_minutes(
     new = _news(batch.bars, held, aside)
     judgement = _judged(batch, new, sessions, zone, _levels(held, new))
     good = judgement.rows.filter(pl.col("rule").is_null()).drop("rule", "reason")
-    stored = _stamped(good, held, aside, at, delay_minutes)
+    stored = _stamped(_with_earliest(good, batch), held, aside, at, delay_minutes)
     frames = {
         TABLE: _table(stored, batch),
         QUARANTINE: _aside(judgement.quarantined, batch, delay_minutes),
@@ -159,6 +159,14 @@ def _levels(held: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return before.sort(*_KEY).group_by("symbol", maintain_order=True).agg(pl.col("close").last())
 
 
+def _with_earliest(good: pl.DataFrame, batch: MinuteBatch) -> pl.DataFrame:
+    """`good` with ``earliest``: the first moment at which what the bar was made of was known; null without."""
+    if batch.known is None:
+        return good.with_columns(pl.lit(None, dtype=MOMENT).alias("earliest"))
+    told = batch.known.select(*_KEY, pl.col("known_at").alias("earliest"))
+    return good.join(told, on=_KEY, how="left", maintain_order="left")
+
+
 def _stamped(
     good: pl.DataFrame, held: pl.DataFrame, aside: pl.DataFrame, at: dt.datetime, delay_minutes: int
 ) -> pl.DataFrame:
@@ -176,7 +184,7 @@ def _stamped(
     rows = rows.with_columns(pl.col("restated").fill_null(False)).with_columns(
         (within & ~pl.col("restated")).alias("late")
     )
-    own = pl.col("at") + pl.duration(minutes=delay_minutes)
+    own = pl.max_horizontal(pl.col("at") + pl.duration(minutes=delay_minutes), "earliest")
     known = pl.when(pl.col("restated") | pl.col("late")).then(pl.max_horizontal(own, pl.lit(at, dtype=MOMENT)))
     return rows.with_columns(known.otherwise(own).cast(MOMENT).alias("known_at")).sort(*_KEY)
 

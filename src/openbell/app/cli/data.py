@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from openbell.app.cli.chains import check_chain, import_chain
+from openbell.app.cli.data_continuous import join
 from openbell.app.cli.data_events import import_events
 from openbell.app.cli.data_fetch import fetch_daily, fetch_minutes, fetch_sql
 from openbell.app.cli.data_minutes import import_minutes
@@ -247,5 +248,6 @@ def mount(app: typer.Typer) -> None:
     checks.callback(invoke_without_command=True)(check)
     checks.command("chain")(check_chain)
     group.add_typer(checks, name="check")
+    group.command("continuous")(join)
     group.command("list")(list_tables)
     app.add_typer(group, name="data")

@@ -50,6 +50,7 @@ class MinuteBatch:
     bars : columns of `RECEIVED`, in the order received. freq : their frame. fields : those that hold a value.
     notes : sentences that every report on these data must carry.
     product : whose sessions the bars lie in; None: the exchange's own.
+    known : ``symbol``, ``at``, ``known_at``: before which moments bars were not known, where they were made of others.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MinuteBatch:
     fields: tuple[str, ...]
     notes: tuple[str, ...] = ()
     product: Product | None = None
+    known: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if dict(self.bars.schema) != dict(RECEIVED):
