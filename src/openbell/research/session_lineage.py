@@ -56,6 +56,14 @@ def _check(feature: Feature, named: Sequence[str], valid: Mapping[str, object] |
             )
 
 
+def sessions_needed(features: Sequence[Feature]) -> int:
+    """Sessions that the newest row of `features` needs, its own included, for the values a longer history gives.
+
+    What a live decision and the warm-up of a training have to hand in; recursions have forgotten what lies before.
+    """
+    return max((lookback(each) for each in features), default=1)
+
+
 def check_moments(moments: pl.DataFrame, used: Mapping[str, Sequence[str]]) -> None:
     """Refuse rows for which anything was known only after their cut-off.
 
