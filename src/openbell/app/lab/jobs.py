@@ -26,12 +26,16 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of a home. `most` run at once; the others wait, also when no server is up."""
+    """The jobs of a home. `most` run at once; the others wait, also when no server is up.
+
+    `command` is what runs a job, whose id is added to it.
+    """
 
     store: JobStore
     place: Place
     now: Callable[[], dt.datetime]
     most: int = 1
+    command: tuple[str, ...] = (sys.executable, "-m", "openbell.app.lab.job_process")
 
     def ask(self, kind: str, arguments: Mapping[str, Any], *, by: str) -> Job:
         """Ask for a job; the one that is asked for already is not begun twice.
@@ -42,7 +46,10 @@ class Jobs:
             A kind that there is not, arguments that it does not take, settings that are out of bounds.
         """
         wanted = checked(kind, arguments)
-        self.place.opened(sets_of(kind, wanted))  # settings that do not hold are refused here, not in the job
+        try:
+            self.place.opened(sets_of(kind, wanted))  # settings that do not hold are refused here, not in the job
+        except BadInput as failure:
+            raise BadInput(str(failure).replace(" (--set)", "")) from None
         job = self.store.ask(kind, wanted, by=by, at=self.now())
         self.tend()
         return self.store.get(job.id)
@@ -95,10 +102,9 @@ class Jobs:
         """Start the process of a claimed job; it goes on when this one ends."""
         environment = {**os.environ, TOLD: self.place.as_text()}
         environment.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the metrics of a server are not a job's
-        command = [sys.executable, "-m", "openbell.app.lab.job_process", job.id]
         try:
             process = subprocess.Popen(
-                command,
+                [*self.command, job.id],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -130,4 +136,5 @@ def title_of(job: Job) -> str:
     kind = kind_of(job.kind)
     of = job.arguments.get(kind.of, "") if kind.of else ""
     when = f"as of {job.arguments['session']}" if job.arguments.get("session") else "as of the newest session"
+    when = when if kind.settings else ""  # only a training is as of a session
     return " ".join(each for each in (kind.title, str(of), when) if each)

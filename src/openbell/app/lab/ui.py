@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,10 @@ def figure(id: str, drawn: Any, label: str) -> Component:
 
 def field(label: str, control: Component) -> Component:
     """A control with its label; the control has an id."""
-    return html.Div([html.Label(label, htmlFor=control.id), control], className="field")
+    id = control.id
+    # As Dash writes an id of several parts into the page.
+    written = id if isinstance(id, str) else json.dumps(id, sort_keys=True, separators=(",", ":"))
+    return html.Div([html.Label(label, htmlFor=written), control], className="field")
 
 
 def cards(values: Mapping[str, tuple[str, str]]) -> Component:
