@@ -149,9 +149,16 @@ def _signals(home: Home, record: Record) -> tuple[Mapping[str, Any], tuple[str, 
     )
 
 
+def _day(home: Home, record: Record) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    from openbell.app.session_daily import run_session
+
+    done = run_session(home, _session(record), product=str(record.payload["product"]), dry=True)
+    return done.as_json(), ("The cut-off is that of the settings, session.cutoff; a run may have named another.",)
+
+
 #: How the decision of a desk is derived, by the first part of its name.
 _DERIVED: Mapping[str, Callable[[Home, Record], tuple[Mapping[str, Any], tuple[str, ...]]]] = MappingProxyType(
-    {"stocks": _stocks, "options": _options, "signals": _signals}
+    {"stocks": _stocks, "options": _options, "signals": _signals, "session": _day}
 )
 #: Desks whose decisions can be derived again.
 DESKS = tuple(_DERIVED)

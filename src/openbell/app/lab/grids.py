@@ -44,6 +44,7 @@ def grid(
     shown: int = SHOWN,
     digits: int = DIGITS,
     filters: bool = False,
+    at: int | None = None,
 ) -> Component:
     """A grid over `frame` with a label.
 
@@ -52,7 +53,7 @@ def grid(
     titles : of columns; the others are called as they are, with spaces. groups : columns under a common heading, in
         order; without any all stand alone. key : column whose value names a row; then a row can be chosen, and
         ``selectedRows`` of `id` is a list of one. wide : columns that take the room that is left. filters : whether
-        every column can be filtered.
+        every column can be filtered. at : place of the row that is in the middle at first.
     """
     data = rows(frame, digits)
     made = {
@@ -77,6 +78,7 @@ def grid(
         dashGridOptions=options,
         style={"height": f"{height}px", "width": "100%"},
         className="ag-theme-quartz grid",
+        **({} if at is None else {"scrollTo": {"rowIndex": at, "rowPosition": "middle"}}),
         **({} if key is None else {"getRowId": f"'' + params.data.{key}"}),
     )
     return html.Div(

@@ -101,6 +101,16 @@ def _train_session(home: Home, arguments: Mapping[str, Any], progress: Progress)
     return _told(train_session(home, _day(arguments), _models(arguments), product=product, progress=progress))
 
 
+def _replay(home: Home, arguments: Mapping[str, Any], progress: Progress) -> Result:
+    from openbell.app.replay import replayed
+    from openbell.store.journal_pages import record
+
+    text = str(arguments.get("record", ""))
+    if not text.isdigit():
+        raise BadInput(f"`{text}` is no number of a record of the journal.")
+    return replayed(home, record(home.kept_journal, int(text))).as_json()
+
+
 KINDS: Mapping[str, Kind] = {
     each.name: each
     for each in (
@@ -109,6 +119,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("train_gate", "gate", "Train the gate", _train_gate, ("gate.",)),
         Kind("train_signals", "signals", "Train the signals desk", _train_signals, ("signals.",)),
         Kind("train_session", "session", "Train the session desk", _train_session, ("session.",), "product"),
+        Kind("replay", "journal", "Derive again the decision of record", _replay, (), "record"),
     )
 }
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Signals that the live table shows at most; with more, it says so.
 MOST = 200
-#: Who is named in the audit of an act on this page.
-BY = "lab"
 LIVE: Mapping[str, Any] = {
     "id": pl.Int64, "made": pl.String, "symbol": pl.String, "call": pl.String, "confidence": pl.Float64,
     "price": pl.Float64, "target": pl.Float64, "stop": pl.Float64, "size": pl.Float64, "status": pl.String,
@@ -107,14 +105,14 @@ def decay(home: Home, now: dt.datetime) -> tuple[pl.DataFrame, str]:
     )
 
 
-def cancel(home: Home, id: int, why: str, now: dt.datetime) -> str:
-    """End a signal as `openbell signals cancel` does; the sentence that says so.
+def cancel(home: Home, id: int, why: str, now: dt.datetime, *, by: str) -> str:
+    """End a signal as `openbell signals cancel` does; the sentence that says so. `by` stands in the audit.
 
     Raises
     ------
     Refused
         Where it ended already. BadInput : without a reason.
     """
-    became = home.kept_signals.cancel(id, at=now, by=BY, why=why, word="cancel")
+    became = home.kept_signals.cancel(id, at=now, by=by, why=why, word="cancel")
     call: Call = became.signal.call
     return f"Signal {id} ({call.value} {became.signal.symbol}) is cancelled: {became.why}"

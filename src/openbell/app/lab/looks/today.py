@@ -11,6 +11,7 @@ import polars as pl
 
 from openbell.app.production import Production, promotions
 from openbell.core.errors import DataMissing, OpenbellError
+from openbell.core.session import NO_CALL
 from openbell.core.types import Outcome
 from openbell.store.journal import Record
 from openbell.store.journal_pages import Which, counts, page
@@ -213,11 +214,13 @@ def _signals(payload: Mapping[str, Any]) -> str:
 
 
 def _session(payload: Mapping[str, Any]) -> str:
-    told = {**payload, **payload.get("details", {})}
-    call, sure = told.get("call"), told.get("confidence")
-    if call is None:
-        return "No call"
-    return str(call) if sure is None else f"{call}, {sure:.0%} sure"
+    call, sure = payload.get("call"), payload.get("confidence")
+    of = f" for {payload['product']}" if payload.get("product") else ""
+    if call is None or call == NO_CALL:
+        return f"No call{of}"
+    size = sum(abs(each) for each in payload.get("targets", {}).values())
+    traded = f"{size:.1%} of the account" if size else "not traded"
+    return f"{call}{of}" + ("" if sure is None else f", {sure:.0%} sure") + f", {traded}"
 
 
 def what_is_open(home: Home, desks: Sequence[DeskToday], now: dt.datetime) -> Open:

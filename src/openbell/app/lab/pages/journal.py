@@ -16,6 +16,7 @@ from openbell.app.lab.grids import grid, rows
 from openbell.app.lab.looks import journal as looks
 from openbell.app.lab.page import Lab, Page
 from openbell.app.lab.urls import QUERY
+from openbell.app.lab.who import who
 from openbell.core.errors import BadInput, DataMissing
 
 #: How often it is looked whether a decision is derived again by now.
@@ -209,7 +210,7 @@ def _register_replay(app: Dash, lab: Lab) -> None:
     def ask(clicks: int, seq: int) -> Any:
         if not clicks:
             return no_update, no_update, no_update
-        job = lab.jobs.ask("replay", {"record": str(seq)}, by="lab")
+        job = lab.jobs.ask("replay", {"record": str(seq)}, by=who())
         return job.id, False, html.P("It is derived again; this takes some seconds to a minute.")
 
     @app.callback(

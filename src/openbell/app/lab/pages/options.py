@@ -164,6 +164,12 @@ def chain_grid(found: looks.DayChain, expiry: dt.date, root: str, settlement: st
     return [*modelled, ui.note(told), *(ui.note(each) for each in found.notes), table]
 
 
+def _nearest(rows: pl.DataFrame, found: looks.DayChain) -> int | None:
+    """The place of the strike nearest to where the underlying stands, by its forwards or as the source says."""
+    middle = found.rows.select(pl.coalesce(pl.col("forward").median(), pl.col("spot").median())).item()
+    return None if middle is None or rows.is_empty() else int((rows["strike"] - middle).abs().arg_min() or 0)
+
+
 def smile_figure(lab: Lab, found: looks.DayChain, expiry: dt.date, root: str, settlement: str) -> list[Component]:
     """The smile of one expiry with its own fit and the surface's, and how well they fit."""
     points = looks.smile_points(found, expiry, root, settlement)

@@ -16,6 +16,7 @@ from openbell.app.lab.grids import grid, rows
 from openbell.app.lab.looks import signals as looks
 from openbell.app.lab.page import Lab, Page
 from openbell.app.lab.urls import QUERY
+from openbell.app.lab.who import who
 from openbell.core.errors import BadInput, DataMissing
 from openbell.core.signal import Status
 
@@ -251,7 +252,7 @@ def _register_cancel(app: Dash, lab: Lab) -> None:
     def cancel(clicks: int | None, why: str | None, id: int) -> Any:
         if not clicks:
             return no_update
-        said = looks.cancel(lab.open_home(), id, why or "", lab.now())
+        said = looks.cancel(lab.open_home(), id, why or "", lab.now(), by=f"lab: {who()}")
         return [html.P(said, role="status"), life(looks.life(lab.open_home(), id, lab.now()))]
 
 
