@@ -10,6 +10,9 @@ import polars as pl
 from dash import dcc, html
 from dash.development.base_component import Component
 
+#: Letters of a cell that is never broken into lines.
+_SHORT = 24
+
 
 def section(title: str, *children: Any, id: str | None = None) -> Component:
     """A part of a page under a heading of its own."""
@@ -59,12 +62,17 @@ def table(id: str, rows: pl.DataFrame, caption: str, *, numbers: Sequence[str] =
     head = html.Thead(html.Tr([html.Th(name, scope="col", className=kind) for name, kind in kinds.items()]))
     body = html.Tbody(
         [
-            html.Tr([html.Td(_text(value), className=kinds[name]) for name, value in row])
+            html.Tr([html.Td(_text(value), className=f"{kinds[name]} {_room(value)}".strip()) for name, value in row])
             for row in (zip(rows.columns, each, strict=True) for each in rows.iter_rows())
         ]
     )
     shown = html.Table([html.Caption(caption), head, body], id=id, className="table")
     return html.Div(shown, className="scroll", tabIndex=0, role="region", **{"aria-label": caption})
+
+
+def _room(value: Any) -> str:
+    """Short cells stay on one line, dates above all, which would break at their hyphens."""
+    return "short" if len(_text(value)) <= _SHORT else ""
 
 
 def _text(value: Any) -> str:

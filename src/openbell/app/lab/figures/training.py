@@ -31,6 +31,7 @@ def folds(rows: pl.DataFrame, measure: str) -> go.Figure:
     ticks = rows.group_by("fold").agg(pl.first("first"), pl.max("n")).sort("fold")
     figure.update_layout(template="openbell", xaxis_title="fold, by its first session", yaxis_title=measure)
     figure.update_xaxes(
+        zeroline=False,
         tickvals=ticks["fold"].to_list(),
         ticktext=[f"{first}<br>n = {n:,}" for first, n in ticks.select("first", "n").iter_rows()],
     )

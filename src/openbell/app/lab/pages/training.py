@@ -37,7 +37,7 @@ def layout(lab: Lab, query: Mapping[str, str]) -> Component:
             ui.section(
                 "Start a training",
                 ui.field("Desk", dcc.Dropdown(options, desk, id="training-desk", clearable=False)),
-                html.Div(_form(desks[desk]), id="training-form"),
+                html.Div(_form(desks[desk]), id="training-form", className="stack"),
                 html.Div(html.Button("Start training", id="training-start", className="primary"), className="buttons"),
                 ui.note(
                     "It runs in the background, on what was known before the session: close this page, come back "
@@ -131,7 +131,9 @@ def _jobs(jobs: Sequence[Job]) -> list[Component]:
 
 def _row(job: Job) -> Component:
     cells = [title_of(job), _badge(job), job.asked_by, f"{job.asked_at:%Y-%m-%d %H:%M:%S}"]
-    return html.Tr([*(html.Td(each) for each in cells), html.Td(html.Div(_ways(job), className="buttons"))])
+    kinds = ("wide", "short", "", "short")
+    shown = [html.Td(each, className=kind) for each, kind in zip(cells, kinds, strict=True)]
+    return html.Tr([*shown, html.Td(html.Div(_ways(job), className="buttons"))])
 
 
 def _badge(job: Job) -> Component:
