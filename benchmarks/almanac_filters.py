@@ -28,7 +28,7 @@ LENGTH = 1_380
 FILTERS = (
     "weekdays days=mon,tue,wed", "months months=jan,feb,mar,apr,may,jun", "previous direction=positive",
     "previous_percent percent=0.5", "relative_volume ratio=0.9", "relative_volume of=cut-off ratio=0.9",
-    "times a=10:00 b=09:30", "times a=20:00 b=10:00 percent=0.1", "volatility is_=high of=day", "direction is_=bull",
+    "times a=10:00 b=09:30", "times a=20:00 b=10:00 percent=0.1", "volatility level=high of=day", "direction side=bull",
     "gap percent=0.1", "metric metric=range_pct value=1",
 )  # fmt: skip
 REPEATS = 5

@@ -62,8 +62,8 @@ def test_every_filter_against_a_loop_in_plain_python(known):
         "previous_percent condition=<= percent=-0.3": lambda d: some(d["prev_day_return_pct"], lambda v: v <= -0.3),
         "relative_volume ratio=1": lambda d: some(d["prev_relative_volume"], lambda v: v > 1),
         "relative_volume condition=< ratio=1 of=day": lambda d: some(d["relative_volume"], lambda v: v < 1),
-        "direction is_=bull": lambda d: d["close"] > d["open"],
-        "direction is_=bear of=before": lambda d: some(d["prev_day_return_pct"], lambda v: v < 0),
+        "direction side=bull": lambda d: d["close"] > d["open"],
+        "direction side=bear of=before": lambda d: some(d["prev_day_return_pct"], lambda v: v < 0),
         "gap percent=0.2": lambda d: some(d["gap_pct"], lambda v: v > 0.2),
         "gap direction=down percent=0.2": lambda d: some(d["gap_pct"], lambda v: v < -0.2),
         "metric metric=range_pct condition=>= value=2": lambda d: d["range_pct"] >= 2,
@@ -89,17 +89,17 @@ def test_prices_at_two_times(known):
 def test_volatility_of_the_day_uses_the_span_and_that_of_the_session_before_only_its_past(known):
     """Check 4: a quantile over all days is a leak; that of the session before knows nothing later."""
     ranges = known.days["range_pct"].to_numpy()
-    assert passing(known, "volatility is_=high") == days_where(
+    assert passing(known, "volatility level=high") == days_where(
         known, lambda d: d["range_pct"] > np.quantile(ranges, 0.75)
     )
     asked = study(known)
-    whole = filter_of("volatility is_=high of=before").mask(asked)
+    whole = filter_of("volatility level=high of=before").mask(asked)
     for place in (19, 20, 21, 60, 100):
         past = ranges[:place]
         wanted = None if place < 20 else bool(past[-1] > np.quantile(past, 0.75))
         assert whole[place] is wanted
     cut = made(LONG[:80])
-    part = filter_of("volatility is_=high of=before").mask(study(cut))
+    part = filter_of("volatility level=high of=before").mask(study(cut))
     assert part.to_list() == whole[: part.len()].to_list()
 
 

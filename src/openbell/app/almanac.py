@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openbell.app.home import Home
     from openbell.market.products import Product
     from openbell.research.almanac_studies import TwoSamples
+    from openbell.store.trials import Trial
 
 #: Almanacs that are held in memory, so that a page need not read the bars again for every click.
 _HELD = 4
@@ -145,25 +146,25 @@ def look(home: Home, scenario: Scenario) -> Look:
         raise DataMissing(
             f"No session is left of {found.of:,}: {scenario.filters.words()}. Take a filter away or widen the span."
         )
-    looks = counted(home, scenario, own)
+    trial, looks = _trial(home, scenario, own)
     against = None if scenario.against is None else product_almanac(home, scenario.against)
     answer = told(own, found, scenario, looks=looks, against=against)
     comparison = _compared(own, found, scenario)
+    home.trials.record([trial], at=now())
     adjusted = None if comparison is None or comparison.p != comparison.p else min(1.0, comparison.p * looks)
     return Look(
         scenario, own, found, answer, comparison, looks, adjusted, _sentences(own, found, comparison, looks, adjusted)
     )
 
 
-def counted(home: Home, scenario: Scenario, own: Almanac) -> int:
-    """Write this look into the ledger of trials, once, and say how many different ones there were at the product."""
+def _trial(home: Home, scenario: Scenario, own: Almanac) -> tuple[Trial, int]:
+    """This look as the ledger of trials knows it, and how many different ones at the product there are with it."""
     from openbell.store.trials import Trial
 
-    asked = scenario.as_dict()
+    asked = scenario.as_dict() | {"freq": own.freq}
     desk = f"almanac {scenario.product}"
     trial = Trial(desk, "candidate", scenario.statistic, digest(asked), f"{own.product} {own.freq}", asked)
-    home.trials.record([trial], at=now())
-    return home.trials.count(desk)
+    return trial, home.trials.count(desk) + (trial.fingerprint not in home.trials)
 
 
 def _compared(own: Almanac, found: Kept, scenario: Scenario) -> TwoSamples | None:

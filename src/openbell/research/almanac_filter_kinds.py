@@ -256,11 +256,11 @@ class Times(Filter):
 class Direction(_OfMetric):
     """A bull session closed above its open, a bear one below: the session before, or the day itself."""
 
-    is_: str = parameter("choice", "kind", "bull", choices=("bull", "bear"))
+    side: str = parameter("choice", "side", "bull", choices=("bull", "bear"))
     of: str = parameter("choice", "of", "day", choices=_SESSIONS)
 
     def _words(self) -> str:
-        return f"{self.is_} session {_AS_WORDS[self.of]}"
+        return f"{self.side} session {_AS_WORDS[self.of]}"
 
     @property
     def _metric(self) -> tuple[str, str | None]:
@@ -268,7 +268,7 @@ class Direction(_OfMetric):
 
     def _mask(self, study: Study) -> pl.Series:
         moved = self._values(study)
-        return moved > 0 if self.is_ == "bull" else moved < 0
+        return moved > 0 if self.side == "bull" else moved < 0
 
 
 @filter_kind("volatility", "High or low volatility")
@@ -280,12 +280,12 @@ class Volatility(_OfMetric):
     itself is held against the quartile of the whole span, which only a study that describes may see.
     """
 
-    is_: str = parameter("choice", "kind", "high", choices=("high", "low"))
+    level: str = parameter("choice", "level", "high", choices=("high", "low"))
     of: str = parameter("choice", "of", "day", choices=_SESSIONS)
     range: str = parameter("choice", "range", "range_pct", choices=RANGES)
 
     def _words(self) -> str:
-        return f"{self.is_} volatility {_AS_WORDS[self.of]} ({'%' if self.range == 'range_pct' else 'points'})"
+        return f"{self.level} volatility {_AS_WORDS[self.of]} ({'%' if self.range == 'range_pct' else 'points'})"
 
     @property
     def _metric(self) -> tuple[str, str | None]:
@@ -293,17 +293,17 @@ class Volatility(_OfMetric):
 
     def _mask(self, study: Study) -> pl.Series:
         values = self._values(study)
-        level = 0.75 if self.is_ == "high" else 0.25
+        quantile = 0.75 if self.level == "high" else 0.25
         if self.of == "before":
             against: float | pl.Series = values.rolling_quantile(
-                level, "linear", window_size=max(values.len(), LEAST_PAST), min_samples=LEAST_PAST
+                quantile, "linear", window_size=max(values.len(), LEAST_PAST), min_samples=LEAST_PAST
             )
         else:
-            found = values.filter(study.within).quantile(level, "linear")
+            found = values.filter(study.within).quantile(quantile, "linear")
             if found is None:
                 return pl.Series([None] * values.len(), dtype=pl.Boolean)
             against = found
-        return values > against if self.is_ == "high" else values < against
+        return values > against if self.level == "high" else values < against
 
 
 @filter_kind("gap", "Gap at the open")

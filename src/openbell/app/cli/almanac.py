@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from openbell.research.almanac_kept import Kept
     from openbell.research.almanac_scenario import Scenario
 
-#: Columns that are shown of a wide table in a terminal; files have all.
-_SHOWN = (
-    "label", "n", "sufficient", "change_mean", "change_trimmed_mean", "change_median", "change_median_low",
-    "change_median_high", "range_mean", "range_pct_mean", "p", "p_adjusted", "significant",
-)  # fmt: skip
+#: Columns that are shown of a wide table in a terminal, and what they are called there; files have all.
+_SHOWN = {
+    "label": "of", "n": "n", "change_mean": "mean %", "change_trimmed_mean": "trimmed %", "change_median": "median %",
+    "range_pct_mean": "range %", "p": "p", "p_adjusted": "p adjusted", "significant": "beyond chance",
+}  # fmt: skip
 _ROWS = 40
 
 ProductArgument = Annotated[
@@ -73,12 +73,21 @@ def _kinds() -> str:
 
     lines = []
     for name, kind in kinds().items():
-        told = []
-        for each, asked in parameters(kind).items():
-            choices = "|".join(asked.choices) if 0 < len(asked.choices) <= 4 else asked.label
-            told.append(f"{each}={choices}")
-        lines.append(f"- `{name}` {kind.TITLE.lower()}: {' '.join(told)}")
+        told = " ".join(f"{each}={_values(asked)}" for each, asked in parameters(kind).items())
+        lines.append(f"- `{name} {told}`")
     return "\n".join(lines)
+
+
+def _values(asked: Any) -> str:
+    """What may stand behind the name of a parameter."""
+    if asked.choices:
+        several = asked.kind == "choices"
+        return (
+            ",".join(asked.choices[:2]) + ",…"
+            if several
+            else "|".join(asked.choices[:4]) + "|…" * (len(asked.choices) > 4)
+        )
+    return {"number": "NUMBER", "time": "HH:MM", "product": "SYMBOL", "names": "CPI,FOMC,MAJOR,…"}[asked.kind]
 
 
 def _scenario(product: str | None, file: Path | None, options: dict[str, Any]) -> Scenario:
@@ -202,9 +211,9 @@ def _print_csv(frame: pl.DataFrame) -> None:
 
 
 def _show(frame: pl.DataFrame, name: str) -> None:
-    columns = [each for each in _SHOWN if each in frame.columns] if "change_mean" in frame.columns else frame.columns
+    shown = frame.select(list(_SHOWN)).rename(_SHOWN) if set(_SHOWN) <= set(frame.columns) else frame
     more = f" (the first {_ROWS} of {frame.height:,} rows; --csv has all)" if frame.height > _ROWS else ""
-    print_table(frame.select(columns).head(_ROWS), f"{name}{more}")
+    print_table(shown.head(_ROWS), f"{name}{more}")
 
 
 def filter_sessions(
@@ -285,7 +294,7 @@ Every p is adjusted for how often you have looked at the product. Examples:
 - `openbell almanac stats QQQ -s correlation --against SPY --metric change_pct`
 - `openbell almanac stats --scenario monday.json --zip monday.zip`
 
-Kinds of filter:
+Kinds of filter (what is left out has a default):
 
 {kinds}
 """
