@@ -51,6 +51,8 @@ def session_values(
     for market in markets:
         if market not in MARKETS:
             raise unknown("market beside a session", market, MARKETS)
+    for each in features:
+        sources(each, [other.name for other in features if other.reads == EARLY_READS])
     early = _early(found, features)
     before = days_before(found, daily)
     beside = {name: levels(name, frame, found.sessions) for name, frame in markets.items() if frame.height}
