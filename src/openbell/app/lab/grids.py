@@ -22,13 +22,15 @@ DIGITS = 4
 
 
 def rows(frame: pl.DataFrame, digits: int = DIGITS) -> list[dict[str, Any]]:
-    """Rows as a grid takes them: numbers rounded for the eye, dates as text, what is not finite left empty."""
+    """Rows as a grid takes them: numbers rounded for the eye, dates as text, nothing where it is not finite."""
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     shown = frame.with_columns(pl.when(pl.col(floats).is_finite()).then(pl.col(floats).round(digits)))
     return [{name: _plain(value) for name, value in row.items()} for row in shown.to_dicts()]
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value.isoformat() if isinstance(value, (dt.date, dt.datetime)) else value
 
 

@@ -96,7 +96,7 @@ def day_chain(home: Home, underlying: str, session: dt.date, now: dt.datetime) -
 
 
 def by_strike(rows: pl.DataFrame, expiry: dt.date, root: str, settlement: str) -> pl.DataFrame:
-    """Calls, strike and puts of one slice, a row per strike: `SIDES` as ``call_bid``, ``strike``, `SIDES` as ``put_bid``."""
+    """Calls, strike and puts of one slice, a row: `SIDES` as ``call_bid``, ``strike``, `SIDES` as ``put_bid``."""
     part = rows.filter((pl.col("expiry") == expiry) & (pl.col("root") == root) & (pl.col("settlement") == settlement))
     sides = {
         right: part.filter(pl.col("right") == right).select(

@@ -52,7 +52,7 @@ def _chain(lab: Lab, query: Mapping[str, str]) -> list[Component]:
     return [
         html.Details(
             [
-                html.Summary(f"{stored['sessions'].sum()} chains of {stored.height} underlyings are stored"),
+                html.Summary(f"What is stored: sessions {stored['sessions'].sum():,}, underlyings {stored.height}"),
                 ui.table("options-stored", stored, "Stored chains by underlying", numbers=numbers),
             ]
         ),
