@@ -14,6 +14,7 @@ from openbell.app.home import Home
 from openbell.app.minutes import take_in_minutes
 from openbell.app.session_backtest import backtest_session
 from openbell.app.session_daily import Done, run_session
+from openbell.app.session_data import Venue
 from openbell.app.session_training import SessionTraining, train_session
 from openbell.app.settings import FILE
 from openbell.market.providers.generated_minutes import generated_minutes
@@ -80,10 +81,11 @@ def run_session_demo(
     if not real.tables.exists("bars"):
         take_in(real, sample_stock())
     on_step("train on the real bars, walked forward")
-    first = train_session(real, progress=progress)
+    session = Venue.of(real).span[1]
+    first = train_session(real, session, progress=progress)
     on_step("back-test on the real bars")
     backtest_session(real)
-    last = run_session(real, None)
+    last = run_session(real, session)
     trained = []
     for word, edge in (("no-edge", 0.0), ("planted-edge", EDGE)):
         batch = generated_minutes(days=DAYS, freq="15m", edge=edge, seed=SEED)

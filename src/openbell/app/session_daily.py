@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from openbell.app.outputs import finite
 from openbell.app.production import in_office
-from openbell.app.session_data import DESK, Venue
+from openbell.app.session_data import DESK, Venue, features_of
 from openbell.app.session_training import SessionTraining, desk_of, needed_session
 from openbell.app.trainings import named
 from openbell.core.bars import FRAMES
 from openbell.core.errors import BadInput, DataMissing
-from openbell.core.session import CLASSES, SessionSaid
+from openbell.core.session import SessionSaid
 from openbell.core.types import Book, Decision, Outcome, Verdict
 from openbell.core.view import View
 from openbell.safety.session_limits import SessionMarket
@@ -133,7 +135,7 @@ def _matching(home: Home, training: SessionTraining) -> None:
 def _said(
     home: Home, venue: Venue, session: dt.date, training: SessionTraining, name: str
 ) -> tuple[SessionSaid, SessionMarket]:
-    from openbell.app.session_words import reasons
+    from openbell.research.session_reasons import reasons
 
     as_of = venue.cutoff(session)
     view = View(home.tables, as_of, home.sessions)
@@ -145,7 +147,10 @@ def _said(
         )
     model = training.model(name)
     spoken = model.probabilities(row)[0]
-    abstained = not all(p == p for p in spoken)
+    abstained = bool(np.isnan(spoken).any())
+    lineage = {each["feature"]: _told(each) for each in made.lineage.iter_rows(named=True)}
+    units = {each.name: each.unit for each in features_of(home)}
+    likeliest = [] if abstained else [model.classes[int(spoken.argmax())]]
     values = row.row(0, named=True)
     said = SessionSaid(
         symbol=venue.product.code,
@@ -159,16 +164,21 @@ def _said(
         proven=training.proven(name),
         silent="The model abstains: a feature that it needs has no value." if abstained else "",
         features={each: values[each] for each in model.features},
-        lineage={row["feature"]: {"source": row["source"], "as_of": str(row["as_of"])} for row in made.lineage.to_dicts()},
-        reasons=() if abstained else reasons(home, model, row, CLASSES[training.payload["label"]]),
+        lineage=lineage,
+        reasons=() if abstained else reasons(model, row, likeliest, units=units, lineage=lineage)[0],
         made_of={
             "training": training.payload["training"],
             "data": training.payload["data"],
             "model": training.payload["manifests"][name],
             "settings": home.settings.hash,
         },
-    )  # fmt: skip
+    )
     return said, _market(home, venue, session, bars)
+
+
+def _told(line: Mapping[str, Any]) -> dict[str, str]:
+    """Where a feature comes from and when its latest part was known; the calendar was always known."""
+    return {"source": line["source"], "as_of": "always" if line["as_of"] is None else line["as_of"].isoformat()}
 
 
 def _market(home: Home, venue: Venue, session: dt.date, bars: pl.DataFrame) -> SessionMarket:
