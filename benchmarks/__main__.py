@@ -161,13 +161,17 @@ def main(words: list[str]) -> None:
         from benchmarks.edge_study import main as edge
 
         return edge(words[1:])
+    if words[:1] == ["session_noise"]:
+        from benchmarks.session_noise import main as session_noise
+
+        return session_noise()
     if words[:1] == ["calibrate_surface"]:
         from benchmarks.calibrate_surface import main as calibrate
 
         return calibrate()
     strange = [word for word in words if word not in PARTS]
     if strange:
-        valid = ", ".join((*PARTS, "edge", "gate", "gate_load", "calibrate_surface"))
+        valid = ", ".join((*PARTS, "edge", "gate", "gate_load", "session_noise", "calibrate_surface"))
         sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {valid}.")
     text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
     with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:
