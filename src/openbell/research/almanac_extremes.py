@@ -24,7 +24,7 @@ EXTREMES: tuple[Extreme, ...] = ("high", "low")
 HEATMAP_KEYS = ("weekday", "month")
 #: Bars this much within the open and close of a session cover it.
 _EDGE_MINUTES = 30
-_NAMES = {"weekday": calendar.day_abbr, "month": calendar.month_abbr}
+_NAMES = {"weekday": ("", *calendar.day_abbr), "month": tuple(calendar.month_abbr)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,11 +169,10 @@ def heatmap(found: Extremes, extreme: Extreme = "high", *, by: str = "weekday", 
     offset = int((found.rows[f"{extreme}_clock"] - found.rows[f"{extreme}_minute"]).mode().sort()[0])
     names = _NAMES[by]
     grid = slots.join(groups, how="cross").join(counted, on=["slot", by], how="left", maintain_order="left")
-    shift = 1 if by == "weekday" else 0
     return grid.with_columns(
         pl.col("count").fill_null(0),
         pl.col("slot").map_elements(lambda at: clock_label(at + offset), return_dtype=pl.String).alias("label"),
-        pl.col(by).map_elements(lambda at: names[at - shift], return_dtype=pl.String).alias("name"),
+        pl.col(by).map_elements(lambda at: names[at], return_dtype=pl.String).alias("name"),
     ).with_columns((pl.col("count") / pl.col("n")).alias("share"), (pl.col("n") >= SUFFICIENT).alias("sufficient"))
 
 

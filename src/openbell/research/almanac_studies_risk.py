@@ -170,7 +170,10 @@ def _fitted(values: np.ndarray) -> tuple[Any, str]:
 def _unfitted(rows: pl.DataFrame, sentences: tuple[str, ...]) -> Garch:
     empty = pl.DataFrame(schema={"horizon": pl.Int64, "volatility_pct": pl.Float64})
     nothing = rows.head(0).with_columns(volatility_pct=pl.lit(None, dtype=pl.Float64))
-    return Garch(rows.height, False, False, *([None] * 7), nothing, empty, sentences)
+    return Garch(
+        n=rows.height, sufficient=False, fitted=False, mean=None, omega=None, alpha=None, beta=None, persistence=None,
+        half_life_sessions=None, long_run_pct=None, rows=nothing, forecast=empty, sentences=sentences,
+    )  # fmt: skip
 
 
 def risk(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -133,7 +134,7 @@ def _add_stars(figure: go.Figure, rows: pl.DataFrame, column: str, high: list[fl
     )  # fmt: skip
 
 
-def add_band(figure: go.Figure, x: list, low: list, high: list, name: str) -> None:
+def add_band(figure: go.Figure, x: Sequence[Any], low: Sequence[Any], high: Sequence[Any], name: str) -> None:
     """A grey band behind a line; it is broken where a bound is missing."""
     for y, fill in ((low, None), (high, "tonexty")):
         figure.add_scatter(
