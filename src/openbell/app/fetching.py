@@ -115,8 +115,8 @@ def _span(
     begin = first or _last_stored(home, product, freq) or (moment - dt.timedelta(days=UNSTORED_DAYS)).date()
     # A night belongs to the session after it, so the newest one may be of tomorrow.
     until = last or (moment + dt.timedelta(days=1)).date()
-    days = products.hours(product, begin, until).filter(pl.col("open_at") < moment)
-    if days.is_empty():
+    days = products.hours(product, begin, max(begin, until)).filter(pl.col("open_at") < moment)
+    if until < begin or days.is_empty():
         raise BadInput(f"{product.code} had no session from {begin} to {until} that has begun. Name other days.")
     return days["open_at"][0], min(days["close_at"][-1], moment)
 

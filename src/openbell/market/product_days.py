@@ -39,7 +39,13 @@ def product_days(
         The file names no symbol, or several of them.
     """
     place = Path(path)
-    told = one_symbol(read_rows(place), columns, place.name)
+    rows = read_rows(place)
+    if columns is None and "time" in (plain(name) for name in rows.columns):
+        raise BadInput(
+            f"{place.name} has a column of the time: its rows are bars within the session, and no days. Import them by "
+            "`openbell data import minutes`."
+        )
+    told = one_symbol(rows, columns, place.name)
     told = code or symbol or told or symbol_of_name(place)
     if told is None:
         raise BadInput(

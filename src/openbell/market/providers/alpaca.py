@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,11 +31,18 @@ def client(key: str | None, secret: str | None) -> Any:
     """Alpaca's client for stock bars: what alone reaches the network."""
     if not key or not secret:
         raise DataMissing(f"Alpaca gives bars to known accounts only. {_KEYS}")
+    return _alpaca("data.historical").StockHistoricalDataClient(key, secret, raw_data=True)
+
+
+def _alpaca(module: str) -> Any:
+    """A module of alpaca-py, imported when it is needed."""
     try:
-        from alpaca.data.historical import StockHistoricalDataClient
+        with warnings.catch_warnings():
+            # alpaca-py 0.44 imports the part of websockets that is to go.
+            warnings.filterwarnings("ignore", message="websockets", category=DeprecationWarning)
+            return importlib.import_module(f"alpaca.{module}")
     except ImportError as missing:
         raise DataMissing("alpaca-py is not installed. Install it with `pip install 'openbell[alpaca]'`.") from missing
-    return StockHistoricalDataClient(key, secret, raw_data=True)
 
 
 def alpaca_minutes(
@@ -88,29 +97,29 @@ def _asked(
         raise unknown("feed of Alpaca", feed, FEEDS)
     if until <= first:
         raise BadInput(f"Bars cannot end at {until} before they start at {first}. Exchange the two.")
-    from alpaca.common.exceptions import APIError
-    from alpaca.data.enums import Adjustment, DataFeed
-    from alpaca.data.requests import StockBarsRequest
-    from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
-
-    frame = TimeFrame(1, TimeFrameUnit.Day) if minutes is None else TimeFrame(minutes % 60 or 1, _unit(minutes))
-    request = StockBarsRequest(
-        symbol_or_symbols=product.code, timeframe=frame, start=first, end=until, adjustment=Adjustment.RAW,
-        feed=DataFeed(feed),
-    )  # fmt: skip
+    frames, enums = _alpaca("data.timeframe"), _alpaca("data.enums")
+    units = frames.TimeFrameUnit
+    unit = units.Day if minutes is None else units.Hour if minutes == 60 else units.Minute
+    request = _alpaca("data.requests").StockBarsRequest(
+        symbol_or_symbols=product.code,
+        timeframe=frames.TimeFrame((minutes or 1) if unit is units.Minute else 1, unit),
+        start=first,
+        end=until,
+        adjustment=enums.Adjustment.RAW,
+        feed=enums.DataFeed(feed),
+    )
     try:
         answer = client.get_stock_bars(request)
-    except APIError as refused:
+    except _alpaca("common.exceptions").APIError as refused:
         raise DataMissing(_why(refused, product.code)) from None
-    except (OSError, ValueError) as failure:
+    except (ValueError, AttributeError, TypeError, KeyError) as failure:
+        # What alpaca-py raises of an answer that is no JSON, or none of bars.
+        raise DataMissing(
+            f"What Alpaca answered for {product.code} are no bars ({type(failure).__name__})."
+        ) from failure
+    except OSError as failure:
         raise DataMissing(f"Alpaca cannot be reached for {product.code} ({type(failure).__name__}).") from failure
     return _rows(answer, product.code)
-
-
-def _unit(minutes: int) -> Any:
-    from alpaca.data.timeframe import TimeFrameUnit
-
-    return TimeFrameUnit.Hour if minutes == 60 else TimeFrameUnit.Minute
 
 
 def _why(refused: Any, symbol: str) -> str:
