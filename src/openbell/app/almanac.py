@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openbell.app.almanac_tables import Told
     from openbell.app.home import Home
     from openbell.market.products import Product
+    from openbell.research.almanac_metrics import Study
     from openbell.research.almanac_studies import TwoSamples
     from openbell.store.trials import Trial
 
@@ -129,12 +130,18 @@ def events_of(home: Home) -> pl.DataFrame | None:
     return known_events(home.tables, now())
 
 
+def asked_study(home: Home, scenario: Scenario, products: Sequence[str] = ()) -> Study:
+    """The study of `scenario`, with the almanacs of its filters' products and of `products`."""
+    own = product_almanac(home, scenario.product, scenario.freq)
+    asked = {each.product for each in scenario.filters.filters() if isinstance(each, Custom) and each.product}
+    others = {symbol: product_almanac(home, symbol) for symbol in sorted({*asked, *products} - {scenario.product})}
+    return study(scenario, own, events=events_of(home), others=others)
+
+
 def kept_of(home: Home, scenario: Scenario) -> tuple[Almanac, Kept]:
     """The almanac of the scenario's product, and the sessions that its filters keep."""
-    own = product_almanac(home, scenario.product, scenario.freq)
-    wanted = {each.product for each in scenario.filters.filters() if isinstance(each, Custom) and each.product}
-    others = {symbol: product_almanac(home, symbol) for symbol in sorted(wanted - {scenario.product})}
-    return own, kept(study(scenario, own, events=events_of(home), others=others), scenario)
+    asked = asked_study(home, scenario)
+    return asked.almanac, kept(asked, scenario)
 
 
 def look(home: Home, scenario: Scenario) -> Look:

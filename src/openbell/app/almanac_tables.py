@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -41,10 +41,11 @@ EXTREMES = ("high", "low")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """Tables by name, the first the main one, and sentences on what they say."""
+    """Tables by name, the first the main one, sentences on what they say, and what they were made of, for figures."""
 
     tables: Mapping[str, pl.DataFrame]
     sentences: tuple[str, ...]
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,24 +112,17 @@ def _pattern(asked: _Asked) -> Told:
     bars = pattern_bars(asked.span, PATTERNS[asked.scenario.statistic], sessions=sessions)
     made = bars.rows[bars.by].n_unique()
     found = table(bars, tests=made * asked.looks)
-    return Told({bars.by: found.rows}, found.notes)
+    return Told({bars.by: found.rows}, found.notes, {"statistics": found, "bars": bars})
 
 
 def _years(asked: _Asked) -> Told:
-    """Each year's cumulated change by session of the year, close to close."""
-    days = asked.own.days.select("session", "change_pct").drop_nulls()
-    if days.is_empty():
-        raise DataMissing("No session is left whose session before is known; years need changes from close to close.")
-    year = pl.col("session").dt.year().alias("year")
-    growth = ((1 + pl.col("change_pct") / 100).cum_prod() - 1) * 100
-    rows = days.with_columns(year).with_columns(
-        growth.over("year").alias("cumulated_pct"), pl.col("session").dt.ordinal_day().alias("day_of_year")
-    )
-    table = rows.group_by("year", maintain_order=True).agg(
-        pl.len().alias("sessions"), pl.col("cumulated_pct").last().alias("change_pct")
-    )
-    said = "Changes of the kept sessions alone, one after the other; sessions between them count as no change."
-    return Told({"years": table, "lines": rows.select("session", "year", "day_of_year", "cumulated_pct")}, (said,))
+    from openbell.research.almanac_statistics import year_lines
+
+    lines = year_lines(asked.span.days).filter(pl.col("session").is_in(asked.found.sessions.implode()))
+    year = lines.group_by("year", maintain_order=True)
+    table = year.agg(pl.len().alias("sessions"), pl.col("change_pct").last().alias("change_pct"))
+    said = "A line is the way of the product itself, drawn at the sessions kept; the days between them are in it."
+    return Told({"years": table, "lines": lines}, () if asked.everything else (said,))
 
 
 def _extremes(asked: _Asked) -> Any:
@@ -139,7 +133,7 @@ def _extremes(asked: _Asked) -> Any:
 
 def _all_extremes(asked: _Asked) -> Told:
     found = _extremes(asked)
-    return Told({"extremes": found.rows}, found.notes)
+    return Told({"extremes": found.rows}, found.notes, {"extremes": found})
 
 
 def _survival(asked: _Asked) -> Told:
@@ -174,15 +168,17 @@ def _trend(asked: _Asked) -> Told:
     from openbell.research.almanac_extremes import trend, trend_sentence
 
     found = _extremes(asked)
-    rows, said = [], []
+    rows, said, lines = [], [], {}
     for each in EXTREMES:
-        tested = trend(found, each)  # type: ignore[arg-type]
+        lines[each] = tested = trend(found, each)  # type: ignore[arg-type]
         p = min(1.0, tested.test.p * asked.looks * len(EXTREMES))
         line = tested.line
         rows.append((each, tested.test.n, 252 * line.slope, 252 * line.low, 252 * line.high, tested.test.p, p))
         said.append(trend_sentence(tested, each))  # type: ignore[arg-type]
     columns = ("extreme", "n", "minutes_per_year", "low", "high", "p", "p_adjusted")
-    return Told({"trend": pl.DataFrame(rows, schema=columns, orient="row")}, (*said, *found.notes))
+    return Told(
+        {"trend": pl.DataFrame(rows, schema=columns, orient="row")}, (*said, *found.notes), {"extremes": found, **lines}
+    )
 
 
 def _distribution(asked: _Asked) -> Told:
@@ -211,14 +207,14 @@ def _correlation(asked: _Asked) -> Told:
         )
     a, b = both["value"].to_numpy(), both["other"].to_numpy()
     together = correlation_study(a, b)
-    tables, said = {"pairs": both}, list(together.sentences)
+    tables, said, made = {"pairs": both}, list(together.sentences), {}
     if both.height > 20:
         lags = lead_lag_study(a, b, names=(asked.own.product, asked.against.product))
-        tables = {"lags": lags.rows, **tables}
+        tables, made = {"lags": lags.rows, **tables}, {"lags": lags}
         said += lags.sentences
         if not asked.everything:
             said.append("Lags count kept sessions, not days: with filters, the session before is the one kept before.")
-    return Told(tables, tuple(said))
+    return Told(tables, tuple(said), made)
 
 
 def _of_day(metric: str) -> str:
@@ -238,14 +234,18 @@ def _volatility(asked: _Asked) -> Told:
     found = garch(*_changes(asked))
     names = ("n", "mean", "omega", "alpha", "beta", "persistence", "half_life_sessions", "long_run_pct")
     fitted = pl.DataFrame({"parameter": names, "value": [getattr(found, name) for name in names]}, strict=False)
-    return Told({"garch": fitted, "volatility": found.rows, "forecast": found.forecast}, found.sentences)
+    return Told(
+        {"garch": fitted, "volatility": found.rows, "forecast": found.forecast}, found.sentences, {"garch": found}
+    )
 
 
 def _clusters(asked: _Asked) -> Told:
     from openbell.research.almanac_studies_days import clusters
 
     found = clusters(asked.own.days)
-    return Told({"clusters": found.centres, "days": found.rows, "scores": found.scores}, found.sentences)
+    return Told(
+        {"clusters": found.centres, "days": found.rows, "scores": found.scores}, found.sentences, {"clusters": found}
+    )
 
 
 def _regimes(asked: _Asked) -> Told:
@@ -259,7 +259,7 @@ def _anomalies(asked: _Asked) -> Told:
     from openbell.research.almanac_studies_days import anomalies
 
     found = anomalies(asked.own.days)
-    return Told({"anomalies": found.rows}, found.sentences)
+    return Told({"anomalies": found.rows}, found.sentences, {"anomalies": found})
 
 
 def _levels(asked: _Asked) -> Told:
@@ -278,7 +278,7 @@ def _risk(asked: _Asked) -> Told:
         "max_drawdown",
     )  # fmt: skip
     table = pl.DataFrame({"measure": names, "value": [float(getattr(found, name)) for name in names]})
-    return Told({"risk": table, "equity": found.rows}, found.sentences)
+    return Told({"risk": table, "equity": found.rows}, found.sentences, {"risk": found})
 
 
 def _plain(value: Any) -> dict[str, Any]:
