@@ -56,6 +56,7 @@ class Making:
             replications=train.replications,
             seed=train.seed,
             min_sessions=home.settings.session.min_sessions,
+            label=data.label.name,
             made_up=data.made_up,
         )
         models = self._fitted(candidates)

@@ -12,6 +12,12 @@ from openbell.quant.intervals import observations_needed
 #: Accuracies of a direction of which it is told how many sessions they take to be seen (S4.26), and with which power.
 ACCURACIES = (0.53, 0.55, 0.57)
 POWER = 0.8
+#: Labels of the whole day: part of what they tell has happened at the cut-off, and foretelling that part earns nothing.
+WHOLE_DAY = ("archetype_by_range", "archetype_by_structure", "direction_of_day")
+PARTLY_SEEN = (
+    "The label is of the whole day, a part of which had happened at the cut-off, so that a part of any skill is "
+    "arithmetic on what was seen. What could still be earned is told by the back-test, not by this figure."
+)
 
 
 def sessions_needed(base: float, classes: int, alpha: float) -> pl.DataFrame:
@@ -36,10 +42,11 @@ def sessions_needed(base: float, classes: int, alpha: float) -> pl.DataFrame:
     )
 
 
-def verdict(row: Mapping[str, Any], classes: int, tries: int, alpha: float, min_sessions: int) -> str:
+def verdict(row: Mapping[str, Any], classes: int, tries: int, alpha: float, min_sessions: int, label: str = "") -> str:
     """Whether the figures of one model are evidence, in sentences, with what they rest on.
 
-    `row` is that of `SessionScores.models`; `tries` is how many candidates stood in the test.
+    `row` is that of `SessionScores.models`; `tries` is how many candidates stood in the test; `label` is what they
+    were taught, for the caution that a label of `WHOLE_DAY` asks for.
     """
     gain = f"{row['skill_nats']:+.4f} nats per decision over the base rates{_between(row, 'skill_nats', '+.4f')}"
     told = (
@@ -50,7 +57,9 @@ def verdict(row: Mapping[str, Any], classes: int, tries: int, alpha: float, min_
     if row["kind"] == "baseline":
         return f"{told} It is what every candidate has to beat."
     if row["proven"]:
-        return f"Evidence: {told} It survives the test of {tries} tries at {alpha:.1%} (p {row['p_value']:.3f})."
+        caution = f" {PARTLY_SEEN}" if label in WHOLE_DAY else ""
+        tested = f"It survives the test of {tries} tries at {alpha:.1%} (p {row['p_value']:.3f})."
+        return f"Evidence: {told} {tested}{caution}"
     if row["skill_nats_high"] is not None and row["skill_nats_high"] < 0:
         return f"Worse than the base rates: {told}"
     why = " and ".join(_reasons(row, tries, alpha, min_sessions))

@@ -29,7 +29,7 @@ from openbell.research.class_scores import (
     superior,
 )
 from openbell.research.gate_judged import bounded
-from openbell.research.session_evidence import sessions_needed, verdict
+from openbell.research.session_evidence import PARTLY_SEEN, WHOLE_DAY, sessions_needed, verdict
 from openbell.research.session_models import BASE_RATE
 
 
@@ -151,6 +151,7 @@ def scored(
     replications: int = 2000,
     seed: int = 0,
     min_sessions: int = 250,
+    label: str = "",
     made_up: str = "",
 ) -> SessionScores:
     """Judge every model of a walk on the sessions whose outcome is known.
@@ -161,6 +162,7 @@ def scored(
         the base rates known then (`class_scores.running_base_rates`). classes : of the label, k, by its codes.
     alpha : family-wise error of StepM over the candidates, one-sided. replications : of the bootstrap of days, at least
         1,000. seed : of the bootstrap. min_sessions : forecast sessions below which nothing is evidence.
+    label : its name, for the caution beside labels of which a part has happened at the cut-off.
     made_up : the word that stands beside every figure where bars were generated.
 
     Raises
@@ -183,7 +185,8 @@ def scored(
         for key, part in spoken.partition_by("model", as_dict=True, maintain_order=True).items()
     ]
     test, why = superior(found, horizon, alpha, replications, seed)
-    models = pl.DataFrame([_model_row(each, test, alpha, min_sessions) for each in found], infer_schema_length=None)
+    told = [_model_row(each, test, alpha, min_sessions, label) for each in found]
+    models = pl.DataFrame(told, infer_schema_length=None)
     leader = _best(models)
     return SessionScores(
         models=models,
@@ -194,7 +197,7 @@ def scored(
         symbols=_frame(found, _symbol_rows),
         needed=sessions_needed(float(models["commonest"][0]), len(names), alpha),
         proven=tuple(models.sort("skill_nats", "model", descending=[True, False]).filter("proven")["model"]),
-        why=why,
+        why=(*why, PARTLY_SEEN) if label in WHOLE_DAY else why,
         evidence=models.filter(pl.col("model") == leader)["evidence"].item() if leader else why[0],
         label_classes=names,
         n=known.select("symbol", "as_of").n_unique(),
@@ -215,11 +218,11 @@ def _frame(found: Sequence[_Judged], rows: Callable[[_Judged], list[dict[str, An
     return pl.DataFrame([row for each in found for row in rows(each)], infer_schema_length=None)
 
 
-def _model_row(found: _Judged, test: SuperiorSet | None, alpha: float, min_sessions: int) -> dict[str, Any]:
+def _model_row(found: _Judged, test: SuperiorSet | None, alpha: float, min_sessions: int, label: str) -> dict[str, Any]:
     """All figures of one model over all its forecasts."""
-    p, label, base, blocks = found.probabilities, found.label, found.base, found.blocks
-    happened = np.eye(len(found.classes))[label]
-    shares, hit, base_loss = happened.mean(axis=0), p.argmax(axis=1) == label, losses(base, label)
+    p, truth, base, blocks = found.probabilities, found.label, found.base, found.blocks
+    happened = np.eye(len(found.classes))[truth]
+    shares, hit, base_loss = happened.mean(axis=0), p.argmax(axis=1) == truth, losses(base, truth)
     commonest = int(shares.argmax())
     over = blocks.statistic(blocks.sums(np.column_stack([found.gains, base_loss])), ratio)
     row: dict[str, Any] = {
@@ -233,11 +236,11 @@ def _model_row(found: _Judged, test: SuperiorSet | None, alpha: float, min_sessi
         "commonest": float(shares[commonest]),
         "commonest_class": found.classes[commonest],
         **bounded("accuracy_over_commonest", blocks.mean(hit - happened[:, commonest])),
-        **bounded("log_loss", blocks.mean(losses(p, label))),
+        **bounded("log_loss", blocks.mean(losses(p, truth))),
         "base_log_loss": float(base_loss.mean()),
         **bounded("skill_nats", blocks.mean(found.gains)),
         **bounded("skill", over),
-        **bounded("auc", _auc(blocks, p, label)),
+        **bounded("auc", _auc(blocks, p, truth)),
         **bounded("brier", blocks.mean(((p - happened) ** 2).sum(axis=1))),
         "base_brier": float(((base - happened) ** 2).sum(axis=1).mean()),
         **bounded("ece", calibration_error(blocks, p.max(axis=1), hit)),
@@ -249,7 +252,10 @@ def _model_row(found: _Judged, test: SuperiorSet | None, alpha: float, min_sessi
     survives = test is not None and at is not None and bool(test.survives[at])
     above = row["skill_nats_low"] is not None and row["skill_nats_low"] > 0
     row["proven"] = survives and above and blocks.days >= min_sessions
-    return {**row, "evidence": verdict(row, len(found.classes), 0 if test is None else test.tries, alpha, min_sessions)}
+    return {
+        **row,
+        "evidence": verdict(row, len(found.classes), 0 if test is None else test.tries, alpha, min_sessions, label),
+    }
 
 
 def _auc(blocks: DayBlocks, p: np.ndarray, label: np.ndarray) -> Estimate:
