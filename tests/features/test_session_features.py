@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from session_made_days import OWN, ZONE, bars, flat_day, hours, moment, rows_of, value
 
+from openbell.core.errors import BadInput
 from openbell.core.time import MOMENT
 from openbell.market.calendars import sessions
 from openbell.quant.expressions import SHARED
@@ -326,6 +327,42 @@ def test_yesterdays_close_does_not_stand_in_for_todays_level():
     made = rows_of(bars([*YESTERDAY, *TODAY]), HOURS, "vix_early_level", markets={"vix": vix}, label=None)
     assert value(made, "vix_early_level", MONDAY) == 19
     assert value(made, "vix_early_level", TUESDAY) is None
+
+
+def test_a_correction_of_an_older_level_is_not_the_newest():
+    """Monday's level restated on Tuesday morning does not become what Tuesday's is."""
+    rows = levels((FRIDAY, "16:00", 17, True), (MONDAY, "16:00", 18, True))
+    late = levels((FRIDAY, "16:00", 90, True)).with_columns(
+        pl.lit(moment(TUESDAY, "09:00")).cast(MOMENT).alias("known_at")
+    )
+    given = bars([*YESTERDAY, *TODAY])
+    made = rows_of(given, HOURS, "vix_early_level", markets={"vix": pl.concat([rows, late])}, label=None)
+    assert value(made, "vix_early_level", TUESDAY) == 18
+
+
+def test_a_level_known_before_it_stood_is_refused():
+    wrong = levels((MONDAY, "16:00", 18, True)).with_columns(pl.col("known_at") - pl.duration(hours=16))
+    with pytest.raises(BadInput, match="`vix` were known before they stood"):
+        rows_of(bars([*YESTERDAY, *TODAY]), HOURS, "vix_early_level", markets={"vix": wrong})
+    with pytest.raises(BadInput, match="no column `daily`"):
+        rows_of(bars([*YESTERDAY, *TODAY]), HOURS, "vix_early_level", markets={"vix": wrong.drop("daily")})
+
+
+def test_a_market_that_is_never_there_by_the_cut_off_is_left_out():
+    late = levels((MONDAY, "11:00", 18, False), (TUESDAY, "11:00", 18, False))
+    made = rows_of(bars([*YESTERDAY, *TODAY]), HOURS, "vix_early_direction", "early_weekday", markets={"vix": late})
+    assert made.features == ("early_weekday",)
+
+
+def test_sessions_of_the_calendar_before_the_first_data_are_no_gaps():
+    """A calendar that begins long before the bars gives the true ranges that one from their first day gives."""
+    few = MARKET.bars.filter(pl.col("session") >= MARKET.hours["session"][300])
+    whole, own = (
+        session_rows(few, calendar, None, "10:15", ZONE, [OWN["regime_atr_pct"]], None, {}).rows
+        for calendar in (MARKET.hours, MARKET.hours.tail(40))
+    )
+    assert whole.equals(own)
+    assert whole["atr"].null_count() == 15
 
 
 def test_an_old_level_says_nothing():
