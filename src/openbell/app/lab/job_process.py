@@ -80,7 +80,8 @@ def main(id: str) -> int:
     place = Place.of_text(os.environ.pop(TOLD))
     home = place.opened()
     store = JobStore(home.lab_database)
-    jobs = Jobs(store, place, now, home.settings.lab.jobs)
+    as_this_one = (sys.executable, *sys.orig_argv[1:-1])  # what was run, without the job's id
+    jobs = Jobs(store, place, now, home.settings.lab.jobs, as_this_one)
     job = store.begin(id, host=socket.gethostname(), pid=os.getpid(), at=now())
     if job is None:
         return 1
