@@ -163,8 +163,8 @@ def _at(frame: pl.DataFrame, found: Mapping[str, str], zone: str, path: str) -> 
 def _days(column: pl.Series, path: str) -> pl.Series:
     """Days as ISO text; both 2024-01-31 and 01/31/2024 are read, nothing else."""
     said = column.cast(pl.String).str.strip_chars()
-    read = said.str.to_date("%Y-%m-%d", strict=False)
-    read = read if read.null_count() == said.null_count() else said.str.to_date("%m/%d/%Y", strict=False)
+    forms = [said.str.to_date(form, strict=False) for form in ("%Y-%m-%d", "%m/%d/%Y")]
+    read = min(forms, key=lambda each: each.null_count())
     if read.null_count():
         row = int(read.is_null().arg_max() or 0)
         raise BadInput(f"Row {row + 1} of {path} has no day that can be read: `{said[row]}`. Write it like 2024-01-31.")
@@ -180,12 +180,14 @@ def _known(
 ) -> tuple[pl.Series, list[str]]:
     if "known_at" in found:
         said = frame[found["known_at"]]
+        if isinstance(said.dtype, pl.Datetime):
+            return moments(said, zone, path=path)[0], []
         text = said.cast(pl.String).str.strip_chars()
-        if said.dtype == pl.Date or bool(text.str.contains(r"^\d{4}-\d{2}-\d{2}$").all()):
-            # A day of announcement is over when it ends: from the next midnight on everybody knew.
-            said = text.str.to_date("%Y-%m-%d").dt.offset_by("1d").cast(pl.String) + " 00:00"
-            return moments(said.alias("known_at"), zone, path=path)[0], []
-        return moments(_text(said), zone, path=path)[0], []
+        # A day of announcement is over when it ends: from the next midnight on everybody knew.
+        over = text.str.to_date("%Y-%m-%d", strict=False).dt.offset_by("1d").cast(pl.String) + " 00:00"
+        day = text.str.contains(r"^\d{4}-\d{2}-\d{2}$").fill_null(False)
+        told = pl.select(pl.when(day).then(over).otherwise(text)).to_series()
+        return moments(told.alias("known_at"), zone, path=path)[0], []
     if announced_days is None:
         raise BadInput(
             f"{path} does not say since when each date was known. Add a column known_at, or say for all of them how "

@@ -12,7 +12,7 @@ import polars as pl
 from openbell.core.errors import BadInput
 
 #: A cell that begins with one of these is a formula to a spreadsheet (OWASP, CSV Injection), blanks before it or not.
-_FORMULA = re.compile(r"^[\s\x00-\x1f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
+_FORMULA = re.compile(r"^[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Every file of a ZIP is of this moment, so that the same look gives the same bytes.

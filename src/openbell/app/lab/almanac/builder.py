@@ -80,7 +80,6 @@ def _card(place: int, row: Mapping[str, Any], join: str) -> Component:
     head = html.Div(
         [
             html.H3(f"{place + 1}. {title}"),
-            html.Span(id={"type": MARK, "index": place}, role="status"),
             html.Button(
                 "Remove", id={"type": REMOVE, "index": place}, n_clicks=0, className="quiet",
                 **{"aria-label": f"Remove filter {place + 1}, {title}"},
@@ -88,9 +87,9 @@ def _card(place: int, row: Mapping[str, Any], join: str) -> Component:
         ],
         className="buttons",
     )  # fmt: skip
+    known = html.Div(id={"type": MARK, "index": place}, role="status")
     if fixed:
-        tree = filters_from(row["values"])
-        return html.Div([head, html.P(tree.words())], className="section")
+        return html.Div([head, known, html.P(filters_from(row["values"]).words())], className="section")
     other = "and" if join == "or" else "or"
     letter = dcc.Dropdown(
         [{"value": each, "label": f"group {each}: joined by “{other}”"} for each in form.LETTERS], row.get("group"),
@@ -100,7 +99,8 @@ def _card(place: int, row: Mapping[str, Any], join: str) -> Component:
         ui.field(_label(name, asked), _control(place, name, asked, row["values"].get(name)))
         for name, asked in parameters(kinds()[row["kind"]]).items()
     ]
-    return html.Div([head, html.Div([*fields, ui.field("Stands", letter)], className="fields")], className="section")
+    controls = html.Div([*fields, ui.field("Stands", letter)], className="fields")
+    return html.Div([head, known, controls], className="section")
 
 
 def _label(name: str, asked: Parameter) -> str:

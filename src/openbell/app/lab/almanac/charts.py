@@ -27,9 +27,9 @@ MEASURES: Mapping[str, str] = {
 }  # fmt: skip
 #: Rows of a pattern that stand in its table; the export has all columns.
 _COLUMNS = (
-    "label", "n", "sufficient", "change_mean", "change_trimmed_mean", "change_median", "change_mode",
-    "change_outlier_mean", "change_variance", "range_mean", "range_pct_mean", "range_pct_variance", "p", "p_adjusted",
-    "significant",
+    "label", "n", "sufficient", "change_mean", "p", "p_adjusted", "significant", "change_trimmed_mean",
+    "change_median", "change_mode", "change_outlier_mean", "change_variance", "range_mean", "range_pct_mean",
+    "range_pct_variance",
 )  # fmt: skip
 _TITLES = {
     "label": "of", "change_mean": "change, mean %", "change_trimmed_mean": "trimmed %", "change_median": "median %",
