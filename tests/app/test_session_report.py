@@ -60,10 +60,11 @@ def explained():
     """What `research.session_reasons` says, made up."""
     rng = np.random.default_rng(0)
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=at) for at in range(40)]
+    value, contribution = rng.normal(size=(2, 40))
     points = [
-        pl.DataFrame({"session": days, "feature": name, "value": rng.normal(size=40), "contribution": rng.normal(size=40)})
+        pl.DataFrame({"session": days, "feature": name, "value": value, "contribution": contribution})
         for name in FEATURES
-    ]  # fmt: skip
+    ]
     moment = dt.datetime(2024, 2, 9, 15, 15, tzinfo=dt.UTC)
     lineage = {"feature": FEATURES, "reads": ["early", "session"], "source": ["bars", "bars, days"],
                "as_of": [moment] * 2, "lookback": [1, 15]}  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,30 +182,28 @@ def _check_dates(dates: Sequence[dt.date], marks: int) -> None:
 def _measures(per_year: float, risk_free_annual: float) -> dict[str, Statistic]:
     """Each measure as a function of rows of returns, for the bootstrap."""
 
-    def rowwise(measure: Callable[[np.ndarray], float]) -> Statistic:
-        return lambda rows: np.array([measure(row) for row in rows], dtype=np.float64)
+    def deepest(rows: np.ndarray) -> np.ndarray:
+        curves = np.concatenate([np.ones((len(rows), 1)), np.cumprod(1.0 + rows, axis=1)], axis=1)
+        return np.asarray(drawdowns(curves).min(axis=1))
 
-    def curve(row: np.ndarray) -> np.ndarray:
-        return np.concatenate([[1.0], np.cumprod(1.0 + row)])
+    def growth(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.expm1(np.log1p(rows).mean(axis=1) * per_year))
 
-    def growth(row: np.ndarray) -> float:
-        return float(np.expm1(np.log1p(row).mean() * per_year))
-
-    def return_over_drawdown(row: np.ndarray) -> float:
-        deepest = max_drawdown(curve(row))
-        return growth(row) / -deepest if deepest < -CONSTANT else float("nan")
+    def return_over_drawdown(rows: np.ndarray) -> np.ndarray:
+        fall = deepest(rows)
+        return np.asarray(growth(rows) / np.where(fall < -CONSTANT, -fall, np.nan))
 
     rates = {"per_year": per_year, "risk_free_annual": risk_free_annual}
     return {
-        "annual_return": rowwise(growth),
+        "annual_return": growth,
         "sharpe": lambda rows: sharpe_rows(rows, **rates),
-        "volatility": rowwise(lambda row: volatility(row, per_year=per_year)),
-        "sortino": rowwise(lambda row: sortino(row, **rates)),
-        "max_drawdown": rowwise(lambda row: max_drawdown(curve(row))),
-        "calmar": rowwise(return_over_drawdown),
-        "win_rate": rowwise(win_rate),
-        "value_at_risk_95": rowwise(value_at_risk),
-        "expected_shortfall_95": rowwise(expected_shortfall),
+        "volatility": lambda rows: volatility_rows(rows, per_year=per_year),
+        "sortino": lambda rows: sortino_rows(rows, **rates),
+        "max_drawdown": deepest,
+        "calmar": return_over_drawdown,
+        "win_rate": lambda rows: (rows > 0).mean(axis=1),
+        "value_at_risk_95": lambda rows: np.quantile(rows, 1.0 - 0.95, axis=1),
+        "expected_shortfall_95": expected_shortfall_rows,
     }
 
 
