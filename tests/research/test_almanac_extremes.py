@@ -84,7 +84,8 @@ def test_bars_that_do_not_reach_the_ends_of_a_session_are_told_of():
 
 def test_survival_counts_the_extremes_that_stand():
     found = extremes(ALMANAC)
-    rows = survival(found, step_minutes=30)
+    rows = survival(found, step_minutes=31)
+    assert rows["minute"].max() == 1380
     for name in ("high", "low"):
         part, minutes = rows.filter(pl.col("extreme") == name), found.rows[f"{name}_minute"].to_numpy()
         assert part["share"].to_list() == pytest.approx([(minutes <= t).mean() for t in part["minute"]])
@@ -146,13 +147,16 @@ def test_trend_is_of_sessions_and_not_of_their_rolling_median():
     medians = rolling(many(minutes))["median"].drop_nulls().to_numpy()
     assert trend_of(medians, autocorrelated=False).test.p < 1e-6
     assert "no trend" in trend_sentence(found)
+    assert "a year" in trend_sentence(found)
+    few = trend(many(minutes[:31]))
+    assert f"{30 * few.line.slope:+.1f} minutes from the first session to the last" in trend_sentence(few)
 
 
 def test_a_planted_drift_is_found_and_said():
     minutes = 600 - np.arange(400) // 2 + np.random.default_rng(1).integers(-50, 50, 400)
     found = trend(many(minutes))
     assert found.line.low < -0.5 < found.line.high
-    assert trend_sentence(found).startswith("The high comes earlier over the years: -12")
+    assert trend_sentence(found).startswith("The high comes earlier over the sessions: -12")
 
 
 def test_refusals():

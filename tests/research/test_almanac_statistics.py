@@ -97,6 +97,7 @@ def test_weeks_and_months_are_whole_ones():
     assert months.rows["open"].item() == inside["open"][0]
     assert months.rows["close"].item() == inside["close"][-1]
     assert months.rows["high"].item() == inside["high"].max()
+    assert statistics(ALMANAC, "month").notes[-1] == "No row has enough spread to test its mean change."
     assert months.notes == ("1 of 2 months do not have all their sessions and are left out.",)
     weeks = pattern_bars(ALMANAC, "week")
     assert weeks.rows["week"].to_list() == [44, 45, 46, 47]  # the last one ends with Thursday, 30 November

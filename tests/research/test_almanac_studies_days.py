@@ -54,6 +54,16 @@ def test_one_cloud_is_one_group_by_bic():
     assert "one group: there is nothing to tell apart" in found.sentences[0]
 
 
+def test_two_wild_days_are_no_group():
+    """By the BIC alone they are two of their own."""
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=100), random.normal(size=100)
+    a[7], b[7], a[60], b[60] = 60.0, 60.0, -80.0, 60.0
+    found = clusters(days_of(a=a, b=b), ("a", "b"), most=4)
+    assert found.centres["n"].min() >= 10
+    assert found.scores["groups"][found.scores["score"].arg_min()] > found.chosen
+
+
 def test_days_with_holes_are_left_out_and_counted():
     days, _ = grouped()
     known = pl.when(pl.col("session") >= dt.date(2015, 1, 10)).then("range_pct")
@@ -86,6 +96,8 @@ def test_regimes_are_those_of_the_rules_and_shares_add_up():
     assert found.rows["regime"][-1] == Regime(regime(close)).label
     assert found.rows["regime"][10] == Regime(regime(close[:60])).label
     assert found.table["share"].sum() == pytest.approx(1.0)
+    with pytest.raises(DataMissing, match="at least 50 days with a close; there were 49"):
+        regimes(days.head(49))
     inside = days.join(found.rows, on="session").filter(pl.col("regime") == "Risk-Off")
     row = found.table.row(0, named=True)
     assert (row["regime"], row["n"]) == ("Risk-Off", inside.height)

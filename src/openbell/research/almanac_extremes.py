@@ -130,7 +130,7 @@ def survival(found: Extremes, *, step_minutes: int = 1, level: float = 0.95) -> 
     """
     _checked_step(step_minutes)
     n, last = found.n, int(found.rows["length"].max())  # type: ignore[arg-type]
-    grid = np.arange(0, last + step_minutes, step_minutes)
+    grid = np.unique(np.append(np.arange(0, last, step_minutes), last))
     parts = []
     for name in EXTREMES:
         minutes = np.sort(found.rows[f"{name}_minute"].to_numpy())
@@ -206,16 +206,18 @@ def trend(found: Extremes, extreme: Extreme = "high", *, level: float = 0.95) ->
 def trend_sentence(found: Trend, extreme: Extreme = "high", *, alpha: float = 0.05) -> str:
     """What the trend of the time of an extreme says."""
     line, test = found.line, found.test
-    per_year, low, high = (252.0 * each for each in (line.slope, line.low, line.high))
+    # A few sessions are not blown up to a year.
+    span, words = (252.0, "a year") if test.n >= 252 else (test.n - 1.0, "from the first session to the last")
+    moved, low, high = (span * each for each in (line.slope, line.low, line.high))
     told = (
-        f"{per_year:+.1f} minutes a year (interval from {low:+.1f} to {high:+.1f}), "
+        f"{moved:+.1f} minutes {words} (interval from {low:+.1f} to {high:+.1f}), "
         f"p {test.p:.2g} over {test.n:,} sessions"
     )
     if test.effective_n < 0.95 * test.n:
         told += f", which count as {test.effective_n:,.0f} for their autocorrelation"
     if test.p >= alpha:
         return f"There is no trend in the time of the {extreme} that chance would not make: {told}."
-    return f"The {extreme} comes {'later' if line.slope > 0 else 'earlier'} over the years: {told}."
+    return f"The {extreme} comes {'later' if line.slope > 0 else 'earlier'} over the sessions: {told}."
 
 
 def _checked_step(step_minutes: int) -> None:

@@ -108,6 +108,8 @@ def _said(bars: PatternBars, rows: pl.DataFrame, tests: int, alpha: float) -> li
         said.append(
             f"{few:,} of {rows.height:,} rows have fewer than {SUFFICIENT} observations: not enough to conclude."
         )
+    if not tests:
+        return [*said, "No row has enough spread to test its mean change."]
     found = rows.filter("significant")["label"].to_list()
     kept = f"{len(found):,} of {tests:,} mean changes differ from 0 once adjusted for having looked at all of them"
     named = f": {', '.join(found[:8])}{', …' if len(found) > 8 else ''}" if found else ""

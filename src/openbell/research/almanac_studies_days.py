@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput, DataMissing, unknown
-from openbell.quant.regime import UNKNOWN, Regime
+from openbell.quant.regime import SLOW_SESSIONS, UNKNOWN, Regime
 from openbell.quant.regime import regimes as regimes_of
 from openbell.quant.swings import SWING_ROWS, resistance_1, resistance_2, support_1, support_2
 from openbell.quant.value_statistics import SUFFICIENT, grouped_value_statistics
@@ -23,6 +23,8 @@ Method = Literal["mixture", "kmeans"]
 METHODS = ("mixture", "kmeans")
 #: What days are told apart by unless other columns are asked for.
 DAY_FEATURES = ("day_return_pct", "range_pct", "gap_pct", "relative_volume")
+#: Fewest days that a group is made of.
+LEAST_GROUP = 10
 #: Robust z beyond which a value stands out.
 OUTLIER_Z = 3.5
 #: Score of an isolation forest above which a day stands out.
@@ -137,7 +139,8 @@ def clusters(
     Parameters
     ----------
     method : a mixture of normal distributions with full covariances, their number by the BIC (1 to `most`), or k-means,
-        its number by the mean silhouette (2 to `most`). seed : of the starts, so the same days give the same groups.
+        its number by the mean silhouette (2 to `most`); numbers that leave a group with fewer than 10 days are passed
+        over where others do not. seed : of the starts, so the same days give the same groups.
 
     Raises
     ------
@@ -160,7 +163,9 @@ def clusters(
     if flat:
         raise BadInput(f"All days have the same {', '.join(flat)}, which cannot tell them apart. Leave it out.")
     tried = [_grouped(scaled, method, count, seed) for count in range(1 if method == "mixture" else 2, most + 1)]
-    best = min(tried, key=lambda each: each[1] if method == "mixture" else -each[1])
+    # A group of a few days is an outlier with a name: such a number of groups is not chosen where another can be.
+    fair = [each for each in tried if np.bincount(each[2]).min() >= LEAST_GROUP] or tried
+    best = min(fair, key=lambda each: each[1] if method == "mixture" else -each[1])
     labels = _in_order(best[2], matrix[:, 0])
     found = rows.with_columns(cluster=pl.Series(labels, dtype=pl.Int64))
     centres = found.group_by("cluster").agg(pl.len().alias("n"), *(pl.col(name).mean() for name in columns))
@@ -214,6 +219,8 @@ def regimes(days: pl.DataFrame) -> RegimeStudy:
     Days stand in a row as they are: a hole in them is not filled. The first 49 have no regime and are left out.
     """
     known = days.filter(pl.col("close").is_not_null())
+    if known.height < SLOW_SESSIONS:
+        raise DataMissing(f"The regime needs at least {SLOW_SESSIONS} days with a close; there were {known.height}.")
     codes = regimes_of(known["close"].to_numpy())
     names = {int(each): each.label for each in Regime}
     rows = known.with_columns(code=pl.Series(codes, dtype=pl.Int64)).filter(pl.col("code") != UNKNOWN)

@@ -159,7 +159,7 @@ def survival(rows: pl.DataFrame) -> go.Figure:
         add_band(figure, x, low, high, f"interval of the {name}")
     figure.update_layout(
         template="openbell",
-        xaxis_title="minutes since the session's open",
+        xaxis_title="minutes since the open",
         yaxis_title=f"share of {int(rows['n'][0]):,} sessions whose extreme was set",
     )
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
