@@ -247,6 +247,15 @@ def test_bars_known_after_the_cut_off_are_not_seen():
     assert made.notes == (f"1 sessions of T are left out: {session_early.TOO_LATE}.",)
 
 
+def test_without_a_single_row_what_lacks_is_still_said():
+    """No row and no level of the volatility index: an empty frame and two notes, no crash."""
+    made = rows_of(bars(flat_day(MONDAY), delay=15), HOURS, "early_return_pct", "vix_early_level", label=None)
+    assert made.rows.is_empty()
+    assert made.features == ("early_return_pct",)
+    assert len(made.notes) == 2
+    assert made.lineage["as_of"].to_list() == [None]
+
+
 def test_incomplete_windows_are_left_out_and_counted():
     """A session that begins late, ends early or has under half of its bars; one without bars is no fault."""
     minute = flat_day(MONDAY, freq="1m")
