@@ -139,6 +139,17 @@ def test_what_rests_on_few_rows_stays_near_the_base_rates():
     assert smoothed(sure, rates, 10**9)[0, 1] > 0
 
 
+def test_a_class_that_only_the_calibrating_rows_know_is_not_impossible():
+    """Kills 36 nats for one row: what training never saw would make every other probability useless."""
+    late = pl.col("session") > FIRST + dt.timedelta(days=110)
+    rare = pl.when(late).then("label").otherwise(pl.col("label").clip(upper_bound=1)).cast(pl.Int8).alias("label")
+    model = fitted(ROWS.with_columns(rare), ("xgboost_classifier",))["xgboost_classifier"]
+    assert model.report["seen"] == ["TREND_DOWN", "RANGE"]
+    raw = model.raw(ROWS)[:, 2]
+    np.testing.assert_allclose(raw, 3 * model.rates[2] / (model.trained + 3))
+    assert (model.probabilities(ROWS)[:, 2] > 0).all()
+
+
 def test_the_way_to_calibrate_is_the_one_that_held_on_the_later_third():
     """Overconfident probabilities are softened; true ones, and those that never change, are left as they are."""
     rng = np.random.default_rng(1)

@@ -20,6 +20,7 @@ from openbell.core.errors import BadInput
 from openbell.core.session import CLASSES, DECISIONS, NO_CALL, probability
 from openbell.quant.day_blocks import DayBlocks, macro_auc
 from openbell.quant.intervals import observations_needed
+from openbell.research.class_scores import running_base_rates
 from openbell.research.session_evidence import PARTLY_SEEN, sessions_needed
 from openbell.research.session_scores import SessionScores, scored
 from openbell.research.session_walk import called, forecast_columns
@@ -107,7 +108,10 @@ def test_calls_are_counted_and_judged_apart(found):
     assert row["call_share"] == pytest.approx(made.height / own.height)
     assert row["calls_right"] == pytest.approx(right)
     assert row["calls_over_base"] == pytest.approx(right - row["calls_base"])
-    assert row["calls_base"] == pytest.approx(0.3, abs=0.1)
+    rates = running_base_rates(ROWS, range(4), FOUR)
+    then = made.join(rates, on="session", how="left", maintain_order="left")
+    hand = [row[name] for row, name in zip(then.iter_rows(named=True), then["call"], strict=True)]
+    assert row["calls_base"] == pytest.approx(np.mean(hand))
     told = found.confusion.filter((pl.col("model") == "knows") & (pl.col("rule") == "call"))
     assert told["n"].sum() == own.height
     assert told.filter(pl.col("said") == NO_CALL)["n"].sum() == own.height - made.height

@@ -58,8 +58,7 @@ def verdict(row: Mapping[str, Any], classes: int, tries: int, alpha: float, min_
         return f"{told} It is what every candidate has to beat."
     if row["proven"]:
         caution = f" {PARTLY_SEEN}" if label in WHOLE_DAY else ""
-        tested = f"It survives the test of {tries} tries at {alpha:.1%} (p {row['p_value']:.3f})."
-        return f"Evidence: {told} {tested}{caution}"
+        return f"Evidence: {told} It survives {_test(row, tries, alpha)}.{caution}"
     if row["skill_nats_high"] is not None and row["skill_nats_high"] < 0:
         return f"Worse than the base rates: {told}"
     why = " and ".join(_reasons(row, tries, alpha, min_sessions))
@@ -75,9 +74,14 @@ def _reasons(row: Mapping[str, Any], tries: int, alpha: float, min_sessions: int
     elif row["skill_nats_low"] <= 0:
         found.append("the interval of the gain holds 0")
     elif row["sessions"] >= min_sessions:
-        shown = "not tested" if row["p_value"] is None else f"p {row['p_value']:.3f}"
-        found.append(f"the gain does not survive the test of {tries} tries at {alpha:.1%} ({shown})")
+        found.append(f"the gain does not survive {_test(row, tries, alpha)}")
     return found
+
+
+def _test(row: Mapping[str, Any], tries: int, alpha: float) -> str:
+    p = row["p_value"]
+    shown = "not made" if p is None else "p below 0.001" if p < 0.001 else f"p {p:.3f}"
+    return f"the test of {tries} {'try' if tries == 1 else 'tries'} at {alpha:.1%} ({shown})"
 
 
 def _between(row: Mapping[str, Any], name: str, how: str) -> str:
