@@ -16,7 +16,7 @@ from openbell.app.session_training import SessionTraining, needed_session
 from openbell.core.errors import unknown
 from openbell.core.hashing import digest, frame_digest
 from openbell.core.session import CLASSES
-from openbell.research.session_backtest import CURVES, SessionBacktest, backtest
+from openbell.research.session_backtest import SHORT, SessionBacktest, backtest
 from openbell.store.trials import Trial
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Done:
     def table(self) -> pl.DataFrame:
         """A row for the calls and for each thing that stands beside them."""
         rows = [
-            (CURVES[name], each.total_return, each.sharpe.value, each.sharpe.low, each.sharpe.high, each.max_drawdown,
+            (SHORT[name], each.total_return, each.sharpe.value, each.sharpe.low, each.sharpe.high, each.max_drawdown,
              each.volatility)
             for name, each in self.found.measures.items()
         ]  # fmt: skip

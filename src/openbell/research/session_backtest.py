@@ -30,7 +30,7 @@ from openbell.research.session_trades import COUNTED, Followed, commonest_calls,
 from openbell.research.signal_benchmarks import regimes_before
 from openbell.research.signal_trades import UNKNOWN, band, grouped
 
-__all__ = ["CURVES", "MULTIPLES", "OURS", "SessionBacktest", "backtest", "cost_table", "with_costs"]
+__all__ = ["CURVES", "MULTIPLES", "OURS", "SHORT", "SessionBacktest", "backtest", "cost_table", "with_costs"]
 
 #: The curve of the calls, and what stands beside it, each entered and left at the same prices; see `_curves`.
 OURS = "calls"
@@ -41,6 +41,11 @@ CURVES: Mapping[str, str] = {
     "always_short": "always short from the cut-off to the close",
     "commonest": "always the class that was commonest by then",
 }
+#: The same where there is little room.
+SHORT: Mapping[str, str] = {
+    OURS: "the calls", "without_costs": "without costs", "always_long": "always long",
+    "always_short": "always short", "commonest": "commonest class",
+}  # fmt: skip
 #: Idle cash, most of such an account, earns nothing here; so nothing is deducted from what the rest earns.
 RISK_FREE_ANNUAL = 0.0
 

@@ -15,7 +15,7 @@ from openbell.app.reports import session_tables as tables
 from openbell.app.reports.figures import OUT_OF_SAMPLE, measure_rows, refuse_in_sample
 from openbell.app.reports.tear_sheet import worst_drawdowns
 from openbell.core.session import NO_CALL
-from openbell.research.session_backtest import OURS, RISK_FREE_ANNUAL, SessionBacktest
+from openbell.research.session_backtest import OURS, RISK_FREE_ANNUAL, SHORT, SessionBacktest
 from openbell.research.session_drift import DriftWatch
 from openbell.research.session_scores import SessionScores
 
@@ -132,7 +132,7 @@ def _account(found: SessionBacktest) -> dict[str, Any]:
     measured = {name: found.measures[name] for name in names}
     return {
         "names": tables.curve_names(names),
-        "short": [tables.SHORT[name] for name in names],
+        "short": [SHORT[name] for name in names],
         "tiles": tables.account_tiles(found),
         "measures": [
             row

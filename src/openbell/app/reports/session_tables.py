@@ -11,14 +11,11 @@ from openbell.app.outputs import plain_rows
 from openbell.app.reports.figures import OUT_OF_SAMPLE, Figure, TooFew, figure
 from openbell.core.session import NO_CALL
 from openbell.quant.intervals import Estimate
-from openbell.research.session_backtest import CURVES, OURS, SessionBacktest
+from openbell.research.session_backtest import CURVES, SessionBacktest
 from openbell.research.session_scores import SessionScores
 
 #: Trades that the page shows at once, and at all: the newest first; all of them are kept beside the back-test.
 NEWEST, MOST = 15, 200
-#: What a curve is called where there is little room.
-SHORT = {OURS: "the calls", "without_costs": "without costs", "always_long": "always long",
-         "always_short": "always short", "commonest": "commonest class"}  # fmt: skip
 _GROUPS = {"call": "By call", "band": "By confidence", "reason": "By what ended them"}
 _OF_TRADES = (
     ("win_rate", "Trades won, after costs", "percent"), ("profit_factor", "Profit factor: gains over losses", "number"),
