@@ -39,6 +39,13 @@
     if (id === "almanac-help-close") help(false);
   });
 
+  /* Dash gives the field of a file no name of its own. */
+  new MutationObserver(function () {
+    document.querySelectorAll("#almanac-upload input:not([aria-label])").forEach(function (input) {
+      input.setAttribute("aria-label", "Import a preset from a file");
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   function graphs() {
     return Array.prototype.slice.call(document.querySelectorAll("#almanac-results .js-plotly-plot"));
   }

@@ -224,13 +224,13 @@ def _register_filters(app: Dash, lab: Lab) -> None:
         rows = [{**row, "group": None} for row in _rows(stored, values, ids, groups, of)]
         named = {"product": product, "cutoff": cutoff, "trades_at": trades, "freq": freq}
         try:
-            study = asked_study(lab.open_home(), form.scenario_of(named, [], "and"), rows_products(rows))
+            study = asked_study(lab.open_home(), form.scenario_of(named, [], "and"), _products_of(rows))
         except OpenbellError:
             study = None  # what is wrong is said when the scenario is shown
         return [builder.mark(rows[each["index"]], study) for each in marks if each["index"] < len(rows)]
 
 
-def rows_products(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _products_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Other products that the filters of the form ask about."""
     named = (row["values"].get("product") for row in rows if row["kind"] == "metric")
     return tuple(sorted({each.strip() for each in named if isinstance(each, str) and each.strip()}))
