@@ -11,7 +11,7 @@ from openbell.app.backtests import backtests, compare
 from openbell.app.home import Home
 from openbell.app.minutes import take_in_minutes
 from openbell.app.session_backtest import backtest_session
-from openbell.app.session_report import drift_watch
+from openbell.app.session_drift import drift_since
 from openbell.app.session_training import train_session
 from openbell.core.errors import BadInput, DataMissing
 from openbell.market.providers.generated_minutes import generated_minutes
@@ -42,7 +42,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def training(home):
-    return train_session(home)
+    """As of the eighth session before the last, so that there are sessions since."""
+    return train_session(home, home.tables.scan("minutes").select("session").unique().collect()["session"].sort()[-8])
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,18 @@ def test_the_report_has_the_account_the_drift_and_what_it_stands_on(home, traini
     assert "rings where the log-loss of 20 sessions lies above" in html
     assert "What moved it, session by session" in html
     assert "made up (generated)" in html
-    watch = drift_watch(home, training, training.leader)
+
+
+def test_the_drift_watch_looks_at_the_sessions_since_the_training_alone(home, training):
+    watch, since = drift_since(home, training)
     assert watch.alarm.asked == home.settings.session.drift_false_alarms
+    assert watch.alarm.window == 20
+    assert str(since["session"][0]) == training.payload["session"]
+    assert since.height == 8
+    assert since["log_loss"].is_not_null().all()
+    other = Home.open(home.path, sets=("session.cutoff=10:30",))
+    with pytest.raises(BadInput, match=r"trained with session.cutoff 10:15; the settings name 10:30"):
+        drift_since(other, training)
 
 
 def test_the_command_prints_what_was_found_and_json_holds_it(home, done, capsys):
@@ -102,7 +113,7 @@ def test_the_command_prints_what_was_found_and_json_holds_it(home, done, capsys)
     words = " ".join(out.split())
     assert done.found.verdict()[:40] in words
     assert "The bars were made up: this says nothing about any real market." in words
-    told = json.loads(json.dumps(done.as_json()))
+    told = json.loads(json.dumps(done.as_json(), default=str))
     assert told["id"] == done.kept.key
     assert len(told["costs"]) == 6
     assert told["symbol"] == "GENDAYS"

@@ -9,8 +9,9 @@ import polars as pl
 
 from openbell.app.reports import session as page
 from openbell.app.session_data import DESK
+from openbell.app.session_drift import drift_watch
 from openbell.core.errors import DataMissing, OpenbellError
-from openbell.research.session_drift import DriftWatch, armed, rolling
+from openbell.research.session_drift import rolling
 
 if TYPE_CHECKING:
     from openbell.app.home import Home
@@ -47,23 +48,6 @@ def write_report(home: Home, training: SessionTraining, found: SessionBacktest |
             **{f"model: {name}": value for name, value in payload["manifests"].items()},
             **{f"evidence: {name}": value for name, value in payload["evidence"].items()},
         },
-    )
-
-
-def drift_watch(home: Home, training: SessionTraining, model: str) -> DriftWatch:
-    """The drift watch of a model of `training`, armed by its walk as the settings say.
-
-    Raises
-    ------
-    DataMissing
-        Where the walk is too short for the window.
-    """
-    wanted = home.settings.session
-    return armed(
-        training.evidence("walk").filter(pl.col("model") == model),
-        window=wanted.drift_window,
-        false_alarms=wanted.drift_false_alarms,
-        seed=home.settings.train.seed,
     )
 
 
