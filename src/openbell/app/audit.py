@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import tempfile
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,9 +12,11 @@ from openbell.app import account
 from openbell.app.burn import BurntTables
 from openbell.app.clock import now
 from openbell.app.daily import decide_stocks, decision_files
+from openbell.core.hashing import digest
 from openbell.core.view import Tables as Source
 from openbell.market.importing import import_batch
 from openbell.market.providers.generated import generated
+from openbell.research.fitting import code_behind
 from openbell.store.tables import Tables
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 #: Cut-offs at which the features of a session are proven: early, later, and after most of the day.
 _CUTOFFS = ("10:15", "11:30", "14:00")
+
+
+#: The record of an audit of features in the journal.
+KIND = "audit"
 
 
 def burn_run(home: Home, wanted: dt.date | None) -> dict[str, Any]:
@@ -67,6 +74,29 @@ def prove_features(home: Home, cuts: int) -> list[dict[str, Any]]:
     elsewhere = (*CHAIN_READS, DAYS, EARLY_READS, SESSION_READS)
     of_bars = [each for each in features if each.reads not in elsewhere]
     return [*_of_bars(home, of_bars, cuts), *_of_options(home, cuts), *_of_sessions(home, of_sessions, cuts)]
+
+
+def prove_on_record(home: Home, cuts: int) -> list[dict[str, Any]]:
+    """The proofs of every feature, told in the journal: what was proven of which code, and what was not."""
+    results = prove_features(home, cuts)
+    failed = {each["feature"]: f"{each['proof']}: {each['detail']}" for each in results if not each["passed"]}
+    off = sorted({each["feature"] for each in results if each["proof"] == "switched off"} - failed.keys())
+    features = home.catalogue.features
+    families = {each.family: each.module for each in features.values()}
+    payload = {
+        "cuts": cuts,
+        "proven": sorted({each["feature"] for each in results} - failed.keys() - set(off)),
+        "failed": failed,
+        "switched_off": off,
+        "code": {family: code_of(module) for family, module in sorted(families.items())},
+    }
+    home.journal.append(KIND, payload, at=now(), key=digest([KIND, payload]))
+    return results
+
+
+def code_of(module: str) -> str:
+    """Hash of the file of a family of features and of what it is written with: proofs are of that code."""
+    return digest(code_behind(importlib.import_module(module)))
 
 
 def _of_sessions(home: Home, features: list[Feature], cuts: int) -> list[dict[str, Any]]:

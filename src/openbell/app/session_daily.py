@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from openbell.app.home import Home
 
 #: Calendar days of bars that the features of one session reach back over, at most.
-_BACK_DAYS = 420
+_BACK_DAYS = 850
 
 
 @dataclass(frozen=True, slots=True, eq=False)

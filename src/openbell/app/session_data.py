@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DESK = "session"
 #: Calendar days that the longest look-back of daily bars needs before the first session.
-_WARM_UP_DAYS = 420
+_WARM_UP_DAYS = 850
 _LEVELS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "at": MOMENT,
     "level": pl.Float64,

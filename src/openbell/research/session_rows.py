@@ -57,9 +57,9 @@ def session_rows(
         end and its `known_at` are at or before the cut-off.
     hours : ``session``, ``regular_open_at``, ``regular_close_at`` (UTC): the product's calendar. The session before is
         the row before; days of `daily` before the first are not looked at.
-    daily : regular-hours daily bars at raw prices, ``session``, ``open`` to ``volume``, ``known_at``; they may reach
-        back further than `bars`. None, and sessions without one: made from the bars. Where a close of theirs lies more
-        than 2 % from the bars' own they are refused from the next session on.
+    daily : regular-hours daily bars at raw prices, ``session``, ``open`` to ``volume``, ``known_at``, for sessions of
+        which `bars` have no whole day: before their first above all. Where a close of theirs lies more than 2 % from
+        the bars' own they are refused from the next session on. None: the bars alone.
     cutoff, zone : such as ``10:15`` on the clock of ``America/New_York``. It is the end of a bar.
     features : that read ``early`` or ``session``. label : of `core.session.CLASSES`; None leaves ``label`` null.
     markets : by the names of `core.session.MARKETS`: ``at``, ``level``, ``known_at``, ``daily``.
@@ -92,7 +92,7 @@ def session_rows(
 
 def _words(found: Placed, known: SessionValues) -> dict[str, str]:
     """Each source in words, as it stands behind the newest row."""
-    made = "daily bars" if known.days_are_daily else f"days made of bars of {found.freq}"
+    made = f"days made of bars of {found.freq}" + (", before these daily bars," if known.days_are_daily else "")
     words = {
         BARS: f"bars of {found.freq} of {found.symbol} that had ended by the cut-off",
         DAYS: f"{made} of {found.symbol}, up to the session before",

@@ -1,4 +1,4 @@
-"""Regular hours of the session before each session: from daily bars where they can be trusted, else from its bars."""
+"""Regular hours of the session before each session: from its bars, else from daily bars that can be trusted."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class DaysBefore:
     Attributes
     ----------
     trusted, own : one row per session of the calendar: ``session``, the columns of `core.session.BEFORE` and
-        ``days`` (when the day before was known; null where it is not there). `trusted` takes daily bars where there
-        are some, `own` only what the bars themselves show.
+        ``days`` (when the day before was known; null where it is not there). `own` is what the bars themselves show,
+        `trusted` takes daily bars too where the bars have no whole day: before their first above all.
     is_trusted : per session, whether `trusted` counts for its row: its daily bars could be compared with the bars of an
         earlier session, and at none of those did they differ. Only what was known then decides.
     notes : what was refused or not there.
@@ -56,7 +56,8 @@ def days_before(found: Placed, daily: pl.DataFrame | None) -> DaysBefore:
     compared = pl.col("differs").is_not_null().cum_max().shift(1, fill_value=False)
     differed = pl.col("differs").fill_null(False).cum_max().shift(1, fill_value=False)
     is_trusted = state.select((compared & ~differed).alias("is_trusted")).to_series()
-    both = pl.concat([given, own.join(given, on="session", how="anti")]).sort("session")
+    # The bars' own days go first: a gap of a percent that is only a dividend of later would be a wrong number.
+    both = pl.concat([own, given.join(own, on="session", how="anti")]).sort("session")
     notes += _refused(found.symbol, pairs)
     return DaysBefore(_shifted(found.sessions, both), _shifted(found.sessions, own), is_trusted, tuple(notes))
 

@@ -29,12 +29,11 @@ def features(
     """Prove every feature causal: remove the future at many moments, and recompute on the declared look-back only.
 
     On the stored bars, or on a generated market where there are none yet; those of options and of a session up to its
-    cut-off on made-up markets.
-    Exit 1 where a feature fails.
+    cut-off on made-up markets. What was proven of which code stands in the journal. Exit 1 where a feature fails.
     """
-    from openbell.app.audit import prove_features
+    from openbell.app.audit import prove_on_record
 
-    results = prove_features(open_home(home, sets, settings), cuts)
+    results = prove_on_record(open_home(home, sets, settings), cuts)
     failed = [each for each in results if not each["passed"]]
     if as_json:
         print_json(results)

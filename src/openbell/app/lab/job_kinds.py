@@ -18,6 +18,8 @@ Progress = Callable[[int, int, str], None]
 #: What comes of a job: sentences to read, and where to look.
 Result = dict[str, Any]
 
+#: At how many moments the future is removed where the lab asks for the proofs.
+_CUTS = 5
 _SYMBOL = re.compile(r"[A-Za-z0-9.^/_-]{1,20}")
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,59}")
 #: Most settings that one job changes, and the longest value of one.
@@ -111,6 +113,15 @@ def _replay(home: Home, arguments: Mapping[str, Any], progress: Progress) -> Res
     return replayed(home, record(home.kept_journal, int(text))).as_json()
 
 
+def _audit_features(home: Home, arguments: Mapping[str, Any], progress: Progress) -> Result:
+    from openbell.app.audit import prove_on_record
+
+    results = prove_on_record(home, _CUTS)
+    failed = sorted({each["feature"] for each in results if not each["passed"]})
+    told = f"{len({each['feature'] for each in results}) - len(failed)} features hold at {_CUTS} moments."
+    return {"why": [told, *(f"{name} FAILS." for name in failed)], "notes": []}
+
+
 KINDS: Mapping[str, Kind] = {
     each.name: each
     for each in (
@@ -119,6 +130,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("train_gate", "gate", "Train the gate", _train_gate, ("gate.",)),
         Kind("train_signals", "signals", "Train the signals desk", _train_signals, ("signals.",)),
         Kind("train_session", "session", "Train the session desk", _train_session, ("session.",), "product"),
+        Kind("audit_features", "features", "Prove every feature causal", _audit_features, ()),
         Kind("replay", "journal", "Derive again the decision of record", _replay, (), "record"),
     )
 }
