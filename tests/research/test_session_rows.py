@@ -207,7 +207,8 @@ def test_daily_bars_reach_further_back_than_the_bars():
     assert value(made, "over_two", TUESDAY) == pytest.approx(100.255 / 98)
     assert value(made, "over_two", WEDNESDAY) == pytest.approx(100.255 / 99)
     source = made.lineage.filter(pl.col("feature") == "was_close")["source"].item()
-    assert source.startswith("days made of bars of 15m") and "before these daily bars" in source
+    assert source.startswith("days made of bars of 15m")
+    assert "before these daily bars" in source
 
 
 @pytest.mark.parametrize(("close", "refused"), [(102.0, False), (102.5, True), (50.0, True)])
