@@ -121,6 +121,7 @@ def yahoo(monkeypatch):
     monkeypatch.setattr(yahoo_minutes.yahoo_minutes, "__kwdefaults__", {"download": recorded})
 
 
+@pytest.mark.slow
 def test_fetched_from_the_last_stored_session_on(say, yahoo):
     code, told, _ = say("fetch", "minutes", "BTCUSD", "--first", "2024-11-28", "--last", "2024-11-28")
     assert code == 0

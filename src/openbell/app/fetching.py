@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -66,7 +66,7 @@ def fetch_days(
 
 
 def fetch_sql_minutes(
-    home: Home, url: str, product: Product | None, words: Mapping[str, str | None], columns: Mapping[str, str] | None
+    home: Home, url: str, product: Product | None, words: Mapping[str, Any], columns: Mapping[str, str] | None
 ) -> MinutesReport:
     """Bars within the session out of a database; `words` are those of `sql_minutes`."""
     from openbell.market.providers.sql import sql_minutes
@@ -76,7 +76,7 @@ def fetch_sql_minutes(
 
 
 def fetch_sql_days(
-    home: Home, url: str, product: Product, words: Mapping[str, str | None], columns: Mapping[str, str] | None
+    home: Home, url: str, product: Product, words: Mapping[str, Any], columns: Mapping[str, str] | None
 ) -> ImportReport:
     """Days of one product out of a database."""
     from openbell.market.providers.sql import sql_days

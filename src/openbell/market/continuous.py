@@ -20,7 +20,7 @@ PRICES = ("open", "high", "low", "close", "bid", "ask")
 #: The table ``rolls``. In `session` the series `symbol` goes on with `contract`: ``price * factor + offset``. `old` and
 #: `new` are the prices of the contracts left and entered at `priced_at`; null at the start and where they never traded
 #: together (`joined` is then false and the jump stays in the series). `known_at` is the close of the session before.
-ROLLS = {
+ROLLS: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "freq": pl.String,
     "rule": pl.String,
@@ -157,14 +157,14 @@ def _rolls(
     chain: pl.DataFrame, prices: pl.DataFrame, steps: np.ndarray, product: Product, freq: str, rule: str, adjust: str
 ) -> pl.DataFrame:
     start = pl.DataFrame({"left": [None], "priced_at": [None], "old": [None], "new": [None], "joined": [True]})
-    beside = pl.concat([start.cast(dict(prices.schema)), prices])
+    beside = pl.concat([start.select(pl.col(name).cast(kind) for name, kind in prices.schema.items()), prices])
     at = chain[np.concatenate([[0], steps]).astype(np.int64).tolist()]
     close = products.sessions(product).frame.select("session", pl.col("close_at").alias("known_at"))
     # The start is known when its session opens; a roll when the session before it, of the data, has closed.
     before = chain["session"].shift(1)[np.concatenate([[0], steps]).astype(np.int64).tolist()]
     known = pl.DataFrame({"session": before}).join(close, on="session", how="left", maintain_order="left")["known_at"]
     opened = products.sessions(product).open(at["session"][0])
-    rows = pl.concat([at, beside], how="horizontal").with_columns(
+    rows: pl.DataFrame = pl.concat([at, beside], how="horizontal").with_columns(
         known.fill_null(opened), symbol=pl.lit(product.code), freq=pl.lit(freq), rule=pl.lit(rule),
         adjust=pl.lit(adjust),
     )  # fmt: skip

@@ -14,7 +14,10 @@ from openbell.market.providers.minutes import RECEIVED, MinuteBatch
 from openbell.quant.bar_frames import fields_of
 
 #: What every source tells of a bar that it stamps with its start.
-STARTED = {"started_at": MOMENT, **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)}
+STARTED: dict[str, pl.DataType | type[pl.DataType]] = {
+    "started_at": MOMENT,
+    **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
+}
 
 
 def fetched(source: str, rows: pl.DataFrame, freq: str, product: Product, until: dt.datetime) -> MinuteBatch:

@@ -16,7 +16,7 @@ from openbell.market.product_catalogue import CODES, PRODUCTS, Product, stock
 #: Whose early closes and closed days the hours of US futures follow.
 CASH = "XNYS"
 _MONTH = re.compile(r"_\d{6}$")
-HOURS = {
+HOURS: dict[str, pl.DataType | type[pl.DataType]] = {
     "session": pl.Date,
     "open_at": MOMENT,
     "close_at": MOMENT,
@@ -49,6 +49,8 @@ def hours(product: Product, first: dt.date, last: dt.date) -> pl.DataFrame:
 
     Holidays come from the product's calendar. Where its stock exchange closes early the regular hours end with it; on
     a US holiday on which a future trades they end with its shortened session.
+
+    The calendars reach from 1990 to 2030: there are no sessions outside.
 
     Returns
     -------
