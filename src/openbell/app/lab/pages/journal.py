@@ -211,7 +211,7 @@ def _register_replay(app: Dash, lab: Lab) -> None:
         if not clicks:
             return no_update, no_update, no_update
         job = lab.jobs.ask("replay", {"record": str(seq)}, by=who())
-        return job.id, False, html.P("It is derived again; this takes some seconds to a minute.")
+        return job.id, False, html.P("It is derived again; this takes some seconds to some minutes.")
 
     @app.callback(
         Output("journal-look", "disabled", allow_duplicate=True),

@@ -159,7 +159,9 @@ def chain_grid(found: looks.DayChain, expiry: dt.date, root: str, settlement: st
     names = {f"{side}_{name}": _SIDES.get(name, name) for side in ("call", "put") for name in looks.SIDES}
     caption = f"{rows.height} strikes of {found.underlying} for {expiry} ({root}, {settlement}), volatilities are ours"
     groups = [(side, [f"{side.split()[0].lower()}_{name}" for name in looks.SIDES]) for side in ("Call", "Put")]
-    table = grid("options-grid", rows, caption, titles=names, groups=[groups[0], ("", ["strike"]), groups[1]], shown=14)
+    table = grid(
+        "options-grid", rows, caption, titles=names, groups=[groups[0], ("Strike", ["strike"]), groups[1]], shown=14
+    )
     modelled = [html.P(html.Span("modelled quotes", className="badge warn"))] if found.modelled else []
     return [*modelled, ui.note(told), *(ui.note(each) for each in found.notes), table]
 

@@ -105,8 +105,8 @@ def life(told: Mapping[str, Any]) -> Component:
         "Status": (told["status"], f"valid until {told['expires_at'][:16].replace('T', ' ')} UTC"),
     }
     outcome = {name: each for name, each in (told["outcome"] or {}).items() if each is not None}
-    came = ", ".join(f"{name.replace('_', ' ')} {each}" for name, each in outcome.items())
-    events = pl.DataFrame([{name: each[name] for name in _EVENTS} for each in told["events"]], infer_schema_length=None)
+    came = ", ".join(f"{name.replace('_', ' ')} {_plain(each)}" for name, each in outcome.items())
+    events = pl.DataFrame([{name: _plain(each[name]) for name in _EVENTS} for each in told["events"]])
     made_of = ", ".join(f"{name} {value}" for name, value in told["made_of"].items())
     parts = [
         ui.cards(cards),
@@ -121,6 +121,14 @@ def life(told: Mapping[str, Any]) -> Component:
     ]
     title = f"Signal {told['id']}: {told['signal_type']} {told['symbol']}"
     return ui.section(title, *(each for each in parts if each is not None))
+
+
+def _plain(value: Any) -> str:
+    """A value of a record for the eye: four digits, and a moment to the minute."""
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    moment = isinstance(value, str) and len(value) > 16 and value[10:11] == "T"
+    return "–" if value is None else f"{value[:16].replace('T', ' ')} UTC" if moment else str(value)
 
 
 def _number(value: float | None) -> str:
