@@ -118,6 +118,19 @@ def test_bars_without_volume_count_as_one():
     assert continuous(fewer, ES, "1m").rolls["session"].to_list()[1] == DAYS[2]
 
 
+def test_an_expired_contract_is_not_where_the_series_begins():
+    """Bars of the last quarter's contract, labelled wrong or late, are left out, and counted."""
+    late = contract_bars(DAYS[:1]).with_columns(pl.lit("ES_202312").alias("symbol")).head(2)
+    bars = pl.concat([late, contract_bars(DAYS[1:])])
+    series = continuous(bars, ES, "1m", adjust="difference")
+    assert series.rolls["contract"].to_list() == ["ES_202403", "ES_202406"]
+    assert series.rolls["session"][0] == DAYS[1]
+    assert series.bars["session"].min() == DAYS[1]
+    assert series.rolls["known_at"][0] == products.sessions(ES).open(DAYS[1])
+    with pytest.raises(DataMissing, match="Are the delivery months right"):
+        continuous(late, ES, "1m")
+
+
 def test_refusals():
     with pytest.raises(DataMissing, match="--product ES"):
         continuous(contract_bars().clear(), ES, "1m")

@@ -79,6 +79,11 @@ def continuous(
     number = np.array([calendar.index(day) for day in days_of], dtype=np.int64)
     last = np.array([calendar.index(last_trading_day(product, *_month(each))) for each in contracts], dtype=np.int64)
     in_force = contracts_in_force(volume, number, last, by=by, days=days)
+    if in_force[-1] < 0:
+        raise DataMissing(
+            f"None of the contracts of {product.code}, {contracts[0]} to {contracts[-1]}, traded before its last "
+            "trading day in these bars. Are the delivery months right?"
+        )
     steps = roll_steps(in_force)
     prices = _roll_prices(bars, contracts, days_of, in_force, steps)
     old, new = (prices[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("old", "new"))
@@ -86,7 +91,7 @@ def continuous(
     chain = pl.DataFrame(
         {
             "session": pl.Series(days_of, dtype=pl.Date),
-            "contract": [contracts[each] for each in in_force],
+            "contract": [contracts[each] if each >= 0 else None for each in in_force],
             "factor": factor,
             "offset": offset,
         }
@@ -158,10 +163,12 @@ def _rolls(
 ) -> pl.DataFrame:
     start = pl.DataFrame({"left": [None], "priced_at": [None], "old": [None], "new": [None], "joined": [True]})
     beside = pl.concat([start.select(pl.col(name).cast(kind) for name, kind in prices.schema.items()), prices])
-    at = chain[np.concatenate([[0], steps]).astype(np.int64).tolist()]
+    begun = int(chain["contract"].is_not_null().arg_max() or 0)
+    places = [begun, *steps.tolist()]
+    at = chain[places]
     close = products.sessions(product).frame.select("session", pl.col("close_at").alias("known_at"))
     # The start is known when its session opens; a roll when the session before it, of the data, has closed.
-    before = chain["session"].shift(1)[np.concatenate([[0], steps]).astype(np.int64).tolist()]
+    before = chain.select(pl.when(pl.int_range(pl.len()) > begun).then(pl.col("session").shift(1)))["session"][places]
     known = pl.DataFrame({"session": before}).join(close, on="session", how="left", maintain_order="left")["known_at"]
     opened = products.sessions(product).open(at["session"][0])
     rows: pl.DataFrame = pl.concat([at, beside], how="horizontal").with_columns(
