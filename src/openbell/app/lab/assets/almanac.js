@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   var press = { s: "almanac-show", l: "almanac-link", c: "almanac-csv", z: "almanac-zip", g: "almanac-png" };
-  var go = { a: "almanac-kind", p: "almanac-preset-name" };
+  var go = { a: "almanac-kind", p: "almanac-preset-name" }; /* in a fold, which is opened first */
   var most = 8; /* images in one ZIP */
 
   function help(open) {
@@ -27,7 +27,10 @@
       if (button) button.click();
     } else if (go[event.key]) {
       var field = document.getElementById(go[event.key]);
-      if (field) field.focus();
+      var fold = field && field.closest("details");
+      if (fold) fold.open = true;
+      /* When the key is up again: what has the focus before would take the letter for a search. */
+      if (field) document.addEventListener("keyup", function () { window.setTimeout(function () { field.focus(); }); }, { once: true });
     } else {
       return;
     }

@@ -120,7 +120,11 @@ def _looks(scenario: Scenario) -> Component:
         ui.field("Average", dcc.Dropdown(measure, "mean", id="almanac-measure", clearable=False)),
         ui.field("Drawn as", dcc.Dropdown(shape, "bar", id="almanac-shape", clearable=False)),
     ]
-    return html.Div(fields, id="almanac-drawing", className="fields", hidden=not charts.patterned(scenario))
+    return html.Div(fields, id="almanac-drawing", className="fields", style=_shown(charts.patterned(scenario)))
+
+
+def _shown(whether: bool) -> dict[str, str]:
+    return {} if whether else {"display": "none"}
 
 
 def _presets(lab: Lab) -> Component:
@@ -240,7 +244,7 @@ def _register_looks(app: Dash, lab: Lab) -> None:
     @app.callback(
         Output("almanac-asked", "data"),
         Output(QUERY, "data", allow_duplicate=True),
-        Output("almanac-drawing", "hidden"),
+        Output("almanac-drawing", "style"),
         Output(errors.ALERT, "children", allow_duplicate=True),
         Input("almanac-show", "n_clicks"),
         *_WHOLE,
@@ -250,7 +254,7 @@ def _register_looks(app: Dash, lab: Lab) -> None:
         if not clicks:
             return no_update, no_update, no_update, no_update
         scenario = _scenario(whole)
-        return scenario.as_dict(), {"s": scenario.as_text()}, not charts.patterned(scenario), ""
+        return scenario.as_dict(), {"s": scenario.as_text()}, _shown(charts.patterned(scenario)), ""
 
     @app.callback(
         Output("almanac-results", "children"),
