@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import polars as pl
@@ -47,9 +48,9 @@ class _OfMetric(Filter):
     """A filter that asks about one metric, and is known when that is."""
 
     @property
+    @abstractmethod
     def _metric(self) -> tuple[str, str | None]:
         """The metric, and the product it is of: None for the one studied."""
-        raise NotImplementedError
 
     def _known_at(self, study: Study) -> pl.Series:
         return study.known_at(*self._metric)
