@@ -174,6 +174,10 @@ def test_a_cache_knows_what_it_was_made_of(rows, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2 * kept
     walked(rows.with_columns(pl.col("edge") * 2), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3 * kept
+    early = pl.col("session") < FIRST + dt.timedelta(days=10)  # what is learned from alone
+    turned = pl.when(early).then(1 - pl.col("label")).otherwise("label").cast(pl.Int8).alias("label")
+    walked(rows.with_columns(turned), cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4 * kept
 
 
 def test_a_row_without_any_feature_is_not_forecast_but_stands_there():
@@ -201,6 +205,7 @@ def test_a_call_is_the_likeliest_class_if_it_is_sure_enough_as_on_the_desk(label
     frame = pl.DataFrame({probability(name): p[:, at] for at, name in enumerate(classes)})
     told = called(frame, classes, least)
     assert told["call"][0] == classes[1]
+    assert called(frame, classes, 0.0)["call"][1] == classes[0]  # of equal ones the first
     moment = dt.datetime(2024, 1, 2, 15, tzinfo=dt.UTC)
     for given, call, confidence in zip(p, told["call"], told["confidence"], strict=True):
         own = {"symbol": "ES", "session": moment.date(), "as_of": moment, "label": label, "price": 1.0, "atr": 1.0}
