@@ -79,6 +79,7 @@ def _listening(address: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address, port))
+        listening.listen(128)  # before the address is told: who comes at once waits until the server is up
     except OSError as failure:
         listening.close()
         raise BadInput(
