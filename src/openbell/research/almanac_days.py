@@ -30,6 +30,7 @@ VOLUME_WINDOWS = (10, 20)
 ATR_WINDOW = 14
 #: A session counts as whole where its first and last regular bar are within this of the open and close.
 _RAGGED_MINUTES = 30
+_MINUTE_US, _DAY_MINUTES = 60_000_000, 1_440
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def almanac(
         What a hole in the sessions leaves unknown is null.
     """
     _checked(bars, hours)
-    placed, notes = _placed(bars.sort("at"), hours, zone)
+    placed, notes = _placed(bars if bars["at"].is_sorted() else bars.sort("at"), hours, zone)
     reach = _reach(placed, daily, hours)
     days = reach.join(_regular(placed, reach), on="session", how="left", maintain_order="left")
     days = days.join(_whole(placed), on="session", how="left", maintain_order="left")
@@ -140,15 +141,16 @@ def _placed(bars: pl.DataFrame, hours: pl.DataFrame, zone: str) -> tuple[pl.Data
     rows = bars.drop("session", strict=False).join_asof(
         hours, left_on="at", right_on="close_at", strategy="forward", check_sortedness=False
     )
-    inside = rows.filter(pl.col("at") > pl.col("open_at"))
+    belongs = (rows["at"] > rows["open_at"]).fill_null(False)
+    inside = rows if belongs.all() else rows.filter(belongs)
     notes = []
     if inside.height < rows.height:
         notes.append(f"{rows.height - inside.height:,} of {rows.height:,} bars end outside every session; left out.")
-    local = pl.col("at").dt.convert_time_zone(zone)
-    clock = local.dt.hour().cast(pl.Int32) * 60 + local.dt.minute().cast(pl.Int32)
+    wall = pl.col("at").dt.convert_time_zone(zone).dt.replace_time_zone(None).to_physical()
+    clock = wall // _MINUTE_US % _DAY_MINUTES
     return inside.with_columns(
         (pl.col("at") - pl.col("open_at")).dt.total_minutes().cast(pl.Int32).alias("minute"),
-        pl.when(clock == 0).then(1440).otherwise(clock).cast(pl.Int32).alias("clock"),
+        pl.when(clock == 0).then(_DAY_MINUTES).otherwise(clock).cast(pl.Int32).alias("clock"),
         ((pl.col("at") > pl.col("regular_open_at")) & (pl.col("at") <= pl.col("regular_close_at"))).alias("regular"),
     ).drop("close_at", strict=False), notes
 

@@ -300,10 +300,10 @@ def lateness(each: Filter, study: Study) -> str:
     if not late.any():
         return ""
     local = (needed.filter(late) - limit.filter(late)).max()
-    clock = needed.filter(late).dt.convert_time_zone(study.almanac.zone).last()
+    clock = needed.filter(late).dt.convert_time_zone(study.almanac.zone).dt.strftime("%H:%M").last()
     trades = "before the open" if study.trades == "pre-open" else f"at the cut-off {clock_text(study.cutoff)}"
     return (
-        f"The filter `{each.words()}` is {each.known(study)}: it is known from {clock:%H:%M} on, and this study trades "
+        f"The filter `{each.words()}` is {each.known(study)}: it is known from {clock!s} on, and this study trades "
         f"{trades}, up to {_length(local)} earlier. Choose one that is known by then, a later cut-off, or a study that "
         "only describes."
     )
