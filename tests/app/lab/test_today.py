@@ -72,6 +72,20 @@ def test_the_newest_record_of_each_desk_is_shown_and_silent_desks_say_how_to_beg
     assert "openbell run signals" in texts(desk(found["signals"]))
 
 
+def test_the_session_desk_is_told_by_product(home: Home) -> None:
+    """Kills a training and a decision of one product standing in two places, and one product hiding another."""
+    for product, call in (("ES", "UP"), ("SPY", "DOWN"), ("ES", "NO CALL")):
+        told = {"desk": "session", "product": product, "session": "2024-05-31", "call": call, "why": [], "verdicts": []}
+        home.journal.append("decision", told, at=NOW)
+    home.journal.append("training", {"desk": "session.ES", "session": "2024-05-30", "champion": None}, at=NOW)
+    found = {each.desk: each for each in desks_today(home, NOW) if each.desk.startswith("session")}
+    assert {desk: (each.record, each.headline) for desk, each in found.items()} == {
+        "session.ES": (3, "No call for ES"), "session.SPY": (2, "DOWN for SPY, not traded"),
+    }  # fmt: skip
+    assert "2024-05-30" in found["session.ES"].training
+    assert found["session.SPY"].training == "Nothing was trained yet."
+
+
 @pytest.mark.parametrize(
     ("family", "payload", "said"),
     [

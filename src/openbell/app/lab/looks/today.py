@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = {
 }
 DECISIONS = ("decision", "run")
 TRAININGS = ("training", "tournament")
+#: Decisions of the session desk that are looked through for the last one of each product.
+LOOKED_BACK = 100
 #: Checks whose block means that nothing is traded until somebody looks: the kill switch.
 KILL_SWITCH = ("daily_loss", "rolling_sharpe")
 VERDICTS = {"check": pl.String, "verdict": pl.String, "why": pl.String}
@@ -89,14 +91,30 @@ def desks_today(home: Home, now: dt.datetime) -> tuple[DeskToday, ...]:
     found = []
     for family in COMMANDS:
         own = [each for each in known if each == family or each.startswith(f"{family}.")] or [family]
-        found += [_gate(home, now) if each == "gate" else _desk(home, each, now) for each in own]
+        if family == "session":
+            found += _sessions(home, own, now)
+        else:
+            found += [_gate(home, now) if each == "gate" else _desk(home, each, now) for each in own]
     return tuple(found)
 
 
+def _sessions(home: Home, known: Sequence[str], now: dt.datetime) -> list[DeskToday]:
+    """The session desk by product: its decisions are all of `session`, its trainings and champions of each product."""
+    latest: dict[str, Record] = {}
+    for each in page(home.kept_journal, Which(kinds=DECISIONS, desks=("session",)), LOOKED_BACK):
+        latest.setdefault(f"session.{each.payload.get('product', '')}".rstrip("."), each)
+    desks = sorted({*latest, *(each for each in known if each != "session")}) or ["session"]
+    return [_told(home, each, latest.get(each), now) for each in desks]
+
+
 def _desk(home: Home, desk: str, now: dt.datetime) -> DeskToday:
+    return _told(home, desk, _last(home, desk, DECISIONS), now)
+
+
+def _told(home: Home, desk: str, latest: Record | None, now: dt.datetime) -> DeskToday:
+    """What `desk` said in the record `latest`, and who speaks for it."""
     family = desk.partition(".")[0]
     command = COMMANDS[family]
-    latest = _last(home, desk, DECISIONS)
     payload = {} if latest is None else latest.payload
     return DeskToday(
         desk=desk,
