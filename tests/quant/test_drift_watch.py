@@ -124,6 +124,7 @@ def test_what_cannot_be_armed_says_so():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("n", [130, 250, 1000])
 def test_the_chance_of_a_false_alarm_holds_whatever_the_length_of_the_reference(n):
     """Traps 9 and 20: a year is watched in 200 worlds without drift; it rings in about one of twenty (seeded)."""

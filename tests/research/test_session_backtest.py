@@ -406,3 +406,12 @@ def test_a_stop_is_only_looked_for_between_entry_and_exit(forecasts, bars):
         pl.when(crash).then(1.0).otherwise(pl.col("open") * 2).alias("low"), pl.col("open").alias("high")
     )
     assert followed(first, calm, stop_atr=1.0).counts["stopped"] == 0
+
+
+@pytest.mark.parametrize(("call", "opened", "left"), [("UP", 95.0, 95.0), ("DOWN", 105.0, 105.0), ("UP", 99.0, 98.0)])
+def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open(call, opened, left):
+    """Stops are at 98 and 102: a gap through one is worse than the stop, a fall within the bar is the stop itself."""
+    quiet, day = (100.0, 101.0, 99.0, 100.0), days_of(1)
+    bars = frame_of(day_bars(day[0], [quiet, quiet, quiet, (opened, 106.0, 94.0, 100.0), quiet]))
+    found = followed(said_of(day, bars, [call], [2.0]), bars, stop_atr=1.0)
+    assert found.trades["exit_price"].to_list() == [left]
