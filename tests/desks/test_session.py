@@ -58,6 +58,13 @@ def test_a_day_without_a_direction_is_called_and_not_traded(call) -> None:
     assert "not traded" in found.why[1]
 
 
+def test_a_class_of_the_whole_day_is_called_and_has_no_size() -> None:
+    """Mutant: skill that is arithmetic on the morning taken for a gain of the afternoon."""
+    found = decided(said((0.1, 0.1, 0.8), "archetype_by_range"))
+    assert (found.details["call"], found.targets) == ("TREND_UP", {})
+    assert desk.WHOLE in found.why
+
+
 def test_the_size_makes_one_average_range_cost_the_risk() -> None:
     """0.5 % of the account at a range of 5 % of the price is a tenth of it; the cap stops it at a quarter."""
     assert decided(said(atr=5.0)).targets == {"SPY": pytest.approx(0.1)}

@@ -25,6 +25,8 @@ DOCUMENTS = (
     "docs/options.md",
     "docs/gate.md",
     "docs/signals.md",
+    "docs/session.md",
+    "docs/lab.md",
     "docs/data.md",
     "docs/design.md",
     "docs/DAILY_LIVE_OPERATIONS.md",
@@ -53,6 +55,10 @@ SMALL = {
     "SIGNALS__CANDIDATES": '["xgboost_classifier"]',
     "SIGNALS__SYMBOLS": '["N00", "N01", "N02"]',
     "SIGNALS__MIN_TRAIN_SESSIONS": "150",
+    "SESSION__BASE": "15m",
+    "SESSION__CANDIDATES": '["logistic"]',
+    "SESSION__MIN_TRAIN_SESSIONS": "60",
+    "SESSION__REFIT_SESSIONS": "60",
     "OPTIONS__CANDIDATES": '["lightgbm", "catboost"]',
     "OPTIONS__MIN_TRAIN_SESSIONS": "60",
     "MODELS__LIGHTGBM__N_ESTIMATORS": "5",
@@ -148,6 +154,27 @@ def _write_indices(folder):
                 writer.writerow([day.isoformat(), *(f"{each[row]:.4f}" for _, each in kept)])
 
 
+def _write_minutes(path):
+    """Half a year of a random walk in bars of 15 minutes, on the clock of New York, as such files come: no header."""
+    random = np.random.default_rng(13)
+    days = sessions("XNYS").between(dt.date(2019, 9, 3), dt.date(2020, 3, 13))
+    starts = [dt.timedelta(minutes=570 + 15 * number) for number in range(26)]
+    closes = 3000.0 * np.exp(np.cumsum(random.normal(0.0, 0.0015, len(days) * len(starts))))
+    opens = np.concatenate([[3000.0], closes[:-1]])
+    away = np.abs(random.normal(0.0, 1.0, (2, len(closes))))
+    moments = [dt.datetime.combine(day, dt.time()) + start for day in days for start in starts]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        for at, start, high, low, close in zip(
+            moments,
+            opens,
+            np.maximum(opens, closes) + away[0],
+            np.minimum(opens, closes) - away[1],
+            closes,
+            strict=True,
+        ):
+            file.write(f"{at:%m/%d/%Y,%H:%M},{start:.2f},{high:.2f},{low:.2f},{close:.2f},1000\n")
+
+
 def _main(command, patch):
     for written, smaller in SMALLER.items():
         command = command.replace(written, smaller)
@@ -181,6 +208,7 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents")
     _write_bars(folder / "bars.csv")
     _write_indices(folder)
+    _write_minutes(folder / "ES.txt")
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from openbell.app.request_keys import KEYS, Ours
 from openbell.app.settings import keys
 from openbell.core.declare import discover
 
-STATUSES = {"here", "signals", "session", "live", "measured", "refused"}
+STATUSES = {"here", "live", "measured", "refused"}
 SECTIONS = (
     "store", "data", "run", "trade", "train", "tournament", "options", "gate", "serve", "live", "ops", "desks",
     "selection", "safety", "models",

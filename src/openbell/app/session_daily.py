@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+import openbell
 from openbell.app.outputs import finite
 from openbell.app.production import in_office
 from openbell.app.session_data import DESK, Venue, features_of
@@ -171,6 +172,7 @@ def _said(
             "data": training.payload["data"],
             "model": training.payload["manifests"][name],
             "settings": home.settings.hash,
+            "code": openbell.__version__,
         },
     )
     return said, _market(home, venue, session, bars)

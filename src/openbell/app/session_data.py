@@ -92,7 +92,8 @@ class Venue:
         """The venue of `product`, else of the settings' one, else of the only one that has bars."""
         from openbell.market.products import product as declared
 
-        return cls(home, declared(product or home.settings.session.product or _only(home)))
+        code = product or home.settings.session.product or _only(home)
+        return cls(home, declared(code, exchange=home.sessions.exchange))
 
     @cached_property
     def span(self) -> tuple[dt.date, dt.date]:

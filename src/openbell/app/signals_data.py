@@ -197,8 +197,9 @@ def as_of_session(home: Home, session: dt.date | None) -> tuple[dt.datetime, dt.
         table = "bars" if home.settings.signals.base == "1d" else "minutes"
         if not home.tables.exists(table):
             raise DataMissing(f"There are no bars in {home.path}. Import some, or begin with `openbell demo signals`.")
+        # Other products have sessions that this exchange lacks: a future on a holiday, a coin on a Saturday.
         last = home.tables.scan(table).select(pl.col("session").max()).collect().item()
-        session = home.sessions.shift(last, 1)
+        session = home.sessions.shift(home.sessions.between(home.sessions.dates[0], last)[-1], 1)
     home.sessions.index(session)
     return home.as_of(session), session
 

@@ -27,6 +27,8 @@ CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 SIDES: Mapping[str, int] = MappingProxyType(
     {"TREND_DOWN": -1, "RANGE": 0, "REVERSAL": 0, "TREND_UP": 1, "DOWN": -1, "UP": 1}
 )
+#: Labels of the whole day: part of what they tell has happened at the cut-off, so that skill in them earns nothing yet.
+WHOLE_DAY = frozenset({"archetype_by_range", "archetype_by_structure", "direction_of_day"})
 #: What stands in place of a class where nobody is sure enough. It never trades.
 NO_CALL = "NO CALL"
 

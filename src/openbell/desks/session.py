@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from openbell.core.declare import desk
-from openbell.core.session import NO_CALL, SIDES, SessionSaid
+from openbell.core.session import NO_CALL, SIDES, WHOLE_DAY, SessionSaid
 from openbell.core.types import Book, Decision
 
 UNPROVEN = "This model has never known more than the base rates out of sample: the call has no size until it has."
+WHOLE = "Part of a day's class has happened at the cut-off: to know it earns nothing from here on, so it has no size."
 
 
 @desk(
@@ -29,7 +30,7 @@ def decide(
     Pure. A class that goes up is bought at the next bar's open, one that goes down is sold, to be closed at the regular
     close; a range or a reversal is not traded. The size is such that a move of one average true range against it costs
     `risk_per_session` of the account, at most `max_position`; it is 0 as long as the walk-forward of the model has not
-    known more than the base rates. `targets` are signed fractions of the account.
+    known more than the base rates, and for labels of the whole day. `targets` are signed fractions of the account.
     """
     call, confidence = called(forecast, min_confidence)
     size = _size(forecast, risk_per_session, max_position) if SIDES.get(call, 0) else 0.0
@@ -56,8 +57,8 @@ def called(said: SessionSaid, min_confidence: float) -> tuple[str, float | None]
 
 
 def _size(said: SessionSaid, risk: float, most: float) -> float:
-    """Fraction of the account; 0 without proof or without a measure of how far a day goes."""
-    if not said.proven or said.atr is None or not said.atr > 0:
+    """Fraction of the account; 0 without proof of what is still to come, or without a measure of how far a day goes."""
+    if not said.proven or said.label in WHOLE_DAY or said.atr is None or not said.atr > 0:
         return 0.0
     return min(risk * said.price / said.atr, most)
 
@@ -71,4 +72,5 @@ def _why(said: SessionSaid, call: str, confidence: float | None, least: float) -
         return (head, *said.reasons)
     head = f"{call} for {said.symbol} on {said.session} with {confidence:.1%} ({odds}), by {said.model}."
     still = [] if SIDES[call] else [f"A day of {call} is not traded."]
-    return (head, *still, *([] if said.proven else [UNPROVEN]), *said.reasons)
+    unsized = [*([] if said.proven else [UNPROVEN]), *([WHOLE] if said.label in WHOLE_DAY and SIDES[call] else [])]
+    return (head, *still, *unsized, *said.reasons)

@@ -7,13 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from openbell.core.session import WHOLE_DAY
 from openbell.quant.intervals import observations_needed
 
 #: Accuracies of a direction of which it is told how many sessions they take to be seen (S4.26), and with which power.
 ACCURACIES = (0.53, 0.55, 0.57)
 POWER = 0.8
-#: Labels of the whole day: part of what they tell has happened at the cut-off, and foretelling that part earns nothing.
-WHOLE_DAY = ("archetype_by_range", "archetype_by_structure", "direction_of_day")
 PARTLY_SEEN = (
     "The label is of the whole day, a part of which had happened at the cut-off, so that a part of any skill is "
     "arithmetic on what was seen. What could still be earned is told by the back-test, not by this figure."

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from openbell.core.errors import BadInput
-from openbell.core.session import NO_CALL, probability
+from openbell.core.session import NO_CALL, WHOLE_DAY, probability
 from openbell.quant.day_blocks import DayBlocks, auc, calibration_error, calibration_noise, macro_auc, ratio
 from openbell.quant.intervals import Estimate
 from openbell.quant.significance import SuperiorSet
@@ -29,7 +29,7 @@ from openbell.research.class_scores import (
     superior,
 )
 from openbell.research.gate_judged import bounded
-from openbell.research.session_evidence import PARTLY_SEEN, WHOLE_DAY, sessions_needed, verdict
+from openbell.research.session_evidence import PARTLY_SEEN, sessions_needed, verdict
 from openbell.research.session_models import BASE_RATE
 
 
