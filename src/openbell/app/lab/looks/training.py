@@ -163,7 +163,9 @@ def trained(home: Home, desk: str, training: str) -> OnRecord:
         raise BadInput(f"The journal knows no training `{training[:12]}` of {desk}.")
     from openbell.app.kept_models import needed
 
-    return _classes(desk)(found.payload, needed(home, found.payload))
+    # Models of the stocks desk lie under the plan alone; see `app.training`.
+    folder = home.models / training if desk == "stocks" else needed(home, found.payload)
+    return _classes(desk)(found.payload, folder)
 
 
 def _classes(desk: str) -> Any:
