@@ -134,6 +134,10 @@ class Browsing:
 
     def check_narrow(self) -> None:
         """Nothing is wider than the window: what is wide scrolls in its own box."""
+        with contextlib.suppress(Exception):  # figures follow a new width a moment later
+            self.page.wait_for_function(
+                "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=8_000
+            )
         wide = self.page.evaluate(
             """() => { const room = document.documentElement.clientWidth;
               if (document.documentElement.scrollWidth <= room) return [];

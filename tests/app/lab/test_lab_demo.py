@@ -1,0 +1,47 @@
+"""Every page in a real browser on homes with data: a trained stocks desk, a trained gate with signals beside it."""
+
+import pytest
+from labs import running
+
+from openbell.app.home import Home
+from openbell.app.lab.pages import pages
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+NAMES = [page.name for page in pages()]
+
+
+@pytest.fixture(scope="module")
+def gate_lab(gate_home, tmp_path_factory):
+    from tests.app.made_signals import made
+    from tests.app.served import AT
+
+    path = gate_home.copied(tmp_path_factory.mktemp("demo") / "gate")
+    Home.open(path).signals.write(
+        [made(symbol, minutes=-at) for at, symbol in enumerate(("SPY", "QQQ"), start=1)], at=AT
+    )
+    with running(path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stocks_lab(trained_with_edge, tmp_path_factory):
+    import trained_homes
+
+    with running(trained_homes.copied(trained_with_edge, tmp_path_factory.mktemp("demo") / "stocks")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("home", ["gate_lab", "stocks_lab"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_of_a_home_with_data(request, browse, home, name):
+    """Loads without an error, by light and by dark, on a desk and on a phone; axe finds nothing serious."""
+    lab = request.getfixturevalue(home)
+    window = browse(width=1280, theme="dark").open(lab.page(name))
+    window.check_accessible()
+    window.page.click("#lab-theme-light")
+    window.page.set_viewport_size({"width": 390, "height": 844})
+    window.check_narrow()
+    window.check_accessible()
+    window.check_quiet()
+    assert "Internal error" not in window.page.inner_text("body")
