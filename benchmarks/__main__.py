@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import tempfile
 from pathlib import Path
@@ -139,39 +140,29 @@ PARTS = {
 WITHOUT_MARKET = {"backtests", "options", "bar_programs"}
 
 
+#: Benchmarks that a full run leaves out, with their module and whether they take words of their own.
+ALONE = {
+    "options_stage_two": ("options_stage_two", True),
+    "options_study": ("options_study", True),
+    "gate_load": ("gate_load", True),
+    "gate": ("gate_study", True),
+    "edge": ("edge_study", True),
+    "session_noise": ("session_noise", False),
+    "almanac": ("almanac", True),
+    "almanac_filters": ("almanac_filters", True),
+    "calibrate_surface": ("calibrate_surface", False),
+}
+
+
 def main(words: list[str]) -> None:
     """Measure what is named, or all but the edge study; a full run writes the page."""
-    if words[:1] == ["options_stage_two"]:
-        from benchmarks.options_stage_two import main as stage_two
-
-        return stage_two(words[1:])
-    if words[:1] == ["options_study"]:
-        from benchmarks.options_study import main as options_study
-
-        return options_study(words[1:])
-    if words[:1] == ["gate_load"]:
-        from benchmarks.gate_load import main as gate_load
-
-        return gate_load(words[1:])
-    if words[:1] == ["gate"]:
-        from benchmarks.gate_study import main as gate
-
-        return gate(words[1:])
-    if words[:1] == ["edge"]:
-        from benchmarks.edge_study import main as edge
-
-        return edge(words[1:])
-    if words[:1] == ["session_noise"]:
-        from benchmarks.session_noise import main as session_noise
-
-        return session_noise()
-    if words[:1] == ["calibrate_surface"]:
-        from benchmarks.calibrate_surface import main as calibrate
-
-        return calibrate()
+    if words[:1] and words[0] in ALONE:
+        module, takes_words = ALONE[words[0]]
+        alone_main = importlib.import_module(f"benchmarks.{module}").main
+        return alone_main(words[1:]) if takes_words else alone_main()
     strange = [word for word in words if word not in PARTS]
     if strange:
-        valid = ", ".join((*PARTS, "edge", "gate", "gate_load", "session_noise", "calibrate_surface"))
+        valid = ", ".join((*PARTS, *ALONE))
         sys.exit(f"There is no benchmark `{strange[0]}`. Valid are: {valid}.")
     text = ["# Benchmarks", "", f"Made by `make bench` on {machine()}. The data: {market.described()}.", ""]
     with tempfile.TemporaryDirectory(prefix="openbell-bench-") as folder:

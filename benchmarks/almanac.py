@@ -80,11 +80,11 @@ def trends() -> dict[str, object]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Print all times as JSON, after checking that both sides say the same."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=700_000)
-    bars, hours = made_up(parser.parse_args().rows)
+    bars, hours = made_up(parser.parse_args(words).rows)
     known = almanac(bars, hours)
     whole = known.days.filter(known.days["source"] == "minutes")["session"]
     kept = known.bars.filter(known.bars["session"].is_in(whole.implode()))

@@ -112,11 +112,11 @@ def best(work: Callable[[], object]) -> float:
     return min(timed(work)[1] for _ in range(REPEATS))
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Print both times as JSON, after checking that both keep the same sessions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=700_000)
-    bars, hours = made_up(parser.parse_args().rows)
+    bars, hours = made_up(parser.parse_args(words).rows)
     known = almanac(bars, hours)
     local = bars.select("session", pl.col("at").dt.convert_time_zone(ZONE), "close", "volume").to_pandas()
     frame, days = local.set_index("at"), known.days.to_pandas().set_index("session")

@@ -34,6 +34,7 @@ def lab(
 
         from openbell.app.lab.opening import lab_server
         from openbell.app.lab.place import Place
+        from openbell.app.lab.warming import warm
     except ModuleNotFoundError as missing:
         raise DataMissing(
             f"The lab needs {missing.name}, which is not installed. Install it: `pip install openbell[lab]`."
@@ -49,6 +50,7 @@ def lab(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3
         )
         print(f"The lab of {opened.path} is at {_url(address, at)} (stop it with Ctrl-C).", flush=True)
+        warm(opened)
         try:
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:
