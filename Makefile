@@ -28,7 +28,7 @@ $(VENV)/.demo: $(SPECS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(SPECS) | $(BIN)/python
-	$(PIP) -e '.[demo,dev,lstm,postgres,redis,s3,serve,client,yahoo]'
+	$(PIP) -e '.[demo,dev,lab,lstm,postgres,redis,s3,serve,client,yahoo,alpaca]'
 	@touch $(VENV)/.demo $@
 
 $(VENV)/.bench: $(SPECS) | $(BIN)/python
