@@ -45,7 +45,7 @@ class Listed:
 
 
 def on_record(home: Home, desk: str = "") -> tuple[Listed, ...]:
-    """The trainings and tournaments on record, the newest first; `desk` is one of them, or a family such as ``session``.
+    """Trainings and tournaments on record, the newest first; `desk` is one of them, or a family such as ``session``.
 
     Raises
     ------

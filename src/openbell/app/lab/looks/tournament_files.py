@@ -1,4 +1,4 @@
-"""What a tournament of the stocks desk wrote for a reader, and only where it is of the very record that is looked at."""
+"""What a tournament of the stocks desk wrote for a reader, only where it is of the very record that is looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation: whether a training of any desk is evidence of anything, and what its models said, on what, and how well."""
+"""Evaluation: whether a training of any desk is evidence of anything, and what its models said, on what, how well."""
 
 from __future__ import annotations
 
@@ -227,8 +227,8 @@ def _reasons(lab: Lab, listed: looks.Listed, name: str, session: str) -> list[Co
     except DataMissing as missing:
         return [ui.note(str(missing))]
     label = (
-        f"The {min(models.DRAWN, found.rows.height)} of {found.rows.height} features that moved it most, for or against "
-        f"{found.of}; all of them and the base {found.base:+.4f} sum to what it says, before it is calibrated."
+        f"The {min(models.DRAWN, found.rows.height)} of {found.rows.height} features that moved it most, for or "
+        f"against {found.of}; all of them and the base {found.base:+.4f} sum to what it says, before it is calibrated."
     )
     return [
         html.P(f"In its walk it said {found.said}. What came: {found.came}."),
