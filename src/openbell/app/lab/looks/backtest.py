@@ -317,7 +317,7 @@ def _of_signals(kept: Kept, bp: float) -> Recosted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beside:
-    """Two back-tests on the marks that both have: their curves, both 1 at the first, and the comparison of the record."""
+    """Two back-tests on the marks that both have: their curves, both 1 at the first, and how they compare."""
 
     curves: pl.DataFrame
     found: Comparison

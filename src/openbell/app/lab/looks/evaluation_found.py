@@ -20,6 +20,8 @@ RELIABILITY: Mapping[str, Any] = {
     "low": pl.Float64, "high": pl.Float64,
 }  # fmt: skip
 IMPORTANCE: Mapping[str, Any] = {"model": pl.String, "feature": pl.String, "importance": pl.Float64}
+#: Space at which no line is broken: a figure stays beside its interval.
+_UNBROKEN = "\u00a0"
 
 
 def nothing(columns: Mapping[str, Any]) -> pl.DataFrame:
@@ -80,8 +82,8 @@ def between(value: float | None, low: float | None, high: float | None, form: st
     if value is None:
         return "–"
     if low is None or high is None:
-        return f"{value:{form}} (no interval)"
-    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+        return f"{value:{form}} (no interval)".replace(" ", _UNBROKEN)
+    return f"{value:{form}} ({low:{form}} to {high:{form}})".replace(" ", _UNBROKEN)
 
 
 def told(rows: pl.DataFrame, wanted: Mapping[str, tuple[str, str]]) -> pl.DataFrame:
