@@ -27,7 +27,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 SIDES: Mapping[str, int] = MappingProxyType(
     {"TREND_DOWN": -1, "RANGE": 0, "REVERSAL": 0, "TREND_UP": 1, "DOWN": -1, "UP": 1}
 )
-#: Labels of the whole day: part of what they tell has happened at the cut-off, so that skill in them earns nothing yet.
+#: Labels of the whole day: part of what they tell has happened at the cut-off; skill in that earns nothing any more.
 WHOLE_DAY = frozenset({"archetype_by_range", "archetype_by_structure", "direction_of_day"})
 #: What stands in place of a class where nobody is sure enough. It never trades.
 NO_CALL = "NO CALL"
@@ -66,9 +66,9 @@ OUTCOMES = (
 )  # fmt: skip
 
 #: Rows the desk learns from and is asked about, beside their feature columns (Float64), sorted by (session, symbol).
-#: `as_of` is the cut-off of the session; `price` the last close by then; `entry`/`entry_at` the next bar's open, `exit`/
-#: `exit_at` the last regular close; `atr` the average true range of the days before, in price. `label` is null where
-#: the outcome is not known (yet) or has no class; `label_known_at` is then null too.
+#: `as_of` is the cut-off of the session; `price` the last close by then; `entry`, `entry_at` the open of the next bar,
+#: `exit`, `exit_at` the last regular close; `atr` the average true range of the days before, in price. `label` is null
+#: where the outcome is not known (yet) or has no class; `label_known_at` is then null too.
 DECISIONS: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
         "symbol": pl.String,
