@@ -101,6 +101,7 @@ def importance(rows: pl.DataFrame, measure: str) -> go.Figure:
     part = rows.filter(pl.col("importance") > 0).sort("importance", descending=True).head(MOST).reverse()
     figure = go.Figure(go.Bar(x=part["importance"].to_list(), y=part["feature"].to_list(), orientation="h"))
     figure.update_layout(template="openbell", xaxis_title=measure, height=max(260, 100 + 22 * part.height))
+    figure.update_yaxes(dtick=1)
     return figure
 
 
@@ -142,6 +143,7 @@ def reasons(rows: pl.DataFrame, of: str, unit: str) -> go.Figure:
     figure.add_vline(x=0.0)
     figure.update_layout(template="openbell", xaxis_title=f"for (+) or against (−) {of}, {unit}",
                          height=max(260, 100 + 22 * part.height))  # fmt: skip
+    figure.update_yaxes(dtick=1)
     return figure
 
 

@@ -43,7 +43,7 @@ def gates(rows: pl.DataFrame, order: Sequence[str]) -> go.Figure:
     figure.update_layout(template="openbell", xaxis_title="gate, and its threshold", yaxis_title="",
                          height=max(240, 130 + 26 * len(shown)))  # fmt: skip
     figure.update_xaxes(side="bottom", showgrid=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False, dtick=1)
     return figure
 
 

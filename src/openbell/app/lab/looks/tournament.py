@@ -11,7 +11,6 @@ import polars as pl
 
 from openbell.app.lab.looks import tournament_files as files
 from openbell.app.lab.looks.evaluation import belongs
-from openbell.app.lab.looks.evaluation_found import told
 from openbell.app.trainings import KINDS
 from openbell.core.errors import DataMissing, OpenbellError, unknown
 
@@ -25,15 +24,14 @@ GATES: Mapping[str, Any] = {
     "why": pl.String,
 }  # fmt: skip
 _STOCKS = {
-    "rank": ("rank", ""), "entrant": ("entrant", ""), "n": ("n", ",d"), "Sharpe": ("sharpe", "+.2f"),
-    "a year": ("cagr", "+.1%"), "over equal weight, a year": ("active_return", "+.2%"),
-    "max drawdown": ("max_drawdown", ".1%"), "Calmar": ("calmar", ".2f"), "turnover": ("turnover", ".2f"),
-    "p, StepM": ("p_value", ".3f"), "deflated Sharpe": ("deflated_sharpe", ".2f"),
-    "weighted score": ("weighted_score", ".3f"),
+    "rank": "rank", "entrant": "entrant", "n": "n", "Sharpe": "sharpe", "its low": "sharpe_lower",
+    "its high": "sharpe_upper", "a year": "cagr", "over equal weight, a year": "active_return",
+    "max drawdown": "max_drawdown", "Calmar": "calmar", "turnover": "turnover", "p, StepM": "p_value",
+    "deflated Sharpe": "deflated_sharpe", "weighted score": "weighted_score",
 }  # fmt: skip
 _OTHERS = {
-    "entrant": ("model", ""), "kind": ("kind", ""), "n": ("n", ",d"), "score": ("score", "+.5f"),
-    "p, StepM": ("p_value", ".3f"),
+    "entrant": "model", "kind": "kind", "n": "n", "score": "score", "its low": "low", "its high": "high",
+    "p, StepM": "p_value",
 }  # fmt: skip
 #: What must be passed, in the words of the sentence that says so.
 _INTERVAL, _STEPM, _ENOUGH = "interval_above_0", "stepm", "sessions"
@@ -45,8 +43,9 @@ class Held:
 
     Attributes
     ----------
-    record : of the journal. head, why : the verdict. board : a row per entrant, in words, with the gates passed.
-    gates : columns of `GATES`, each with its threshold and value. drawn : columns of `SCORES`, for the figure; `measure` what its axis is. costs : at several levels of costs, or None. facts : name -> words.
+    record : of the journal. head, why : the verdict. board : a row per entrant, with the gates passed.
+    gates : columns of `GATES`, each with its threshold and value. drawn : columns of `SCORES`, for the figure;
+        `measure` is its axis. costs : at several levels of costs, or None. facts : name -> words.
     missing : what is not on record any more, in a sentence.
     """
 
@@ -101,9 +100,9 @@ def held(home: Home, desk: str) -> list[Record]:
 
 def words(record: Record) -> str:
     """A tournament for a reader who chooses."""
-    told_ = record.payload
-    found = f"champion {told_['champion']}" if told_["champion"] else "no champion"
-    return f"as of {told_['session']} ({found}) {str(told_['training'])[:8]}"
+    told = record.payload
+    found = f"champion {told['champion']}" if told["champion"] else "no champion"
+    return f"as of {told['session']} ({found}) {str(told['training'])[:8]}"
 
 
 def one(home: Home, record: Record) -> Held:
@@ -128,16 +127,14 @@ def _of_stocks(home: Home, record: Record) -> Held:
         ranking, gates = pl.DataFrame({"entrant": payload["entrants"]}), pl.DataFrame(schema=dict(GATES))
     gates = gates.select(list(GATES)).cast(dict(GATES))  # type: ignore[arg-type]
     rows = ranking
-    if "sharpe" in rows.columns:
-        rows = rows.with_columns(sharpe_low="sharpe_lower", sharpe_high="sharpe_upper")
     drawn = pl.DataFrame() if "sharpe" not in rows.columns else rows.select(
-        pl.col("entrant").alias("model"), pl.lit("candidate").alias("kind"), "n", score="sharpe", low="sharpe_low",
-        high="sharpe_high", p_value="p_value", proven=pl.col("eligible"))  # fmt: skip
+        pl.col("entrant").alias("model"), pl.lit("candidate").alias("kind"), "n", score="sharpe", low="sharpe_lower",
+        high="sharpe_upper", p_value="p_value", proven=pl.col("eligible"))  # fmt: skip
     return Held(
         record,
         head,
         tuple(payload["why"]),
-        _board(told(rows, _STOCKS), gates),
+        _board(_titled(rows, _STOCKS), gates),
         gates,
         drawn,
         "Sharpe ratio of the entrant, a year, after costs",
@@ -191,12 +188,12 @@ def _of_models(home: Home, record: Record) -> Held:
         empty = pl.DataFrame(schema=dict(GATES))
         return Held(record, _headed(payload), tuple(payload["why"]), pl.DataFrame(), empty, pl.DataFrame(), "", "",
                     None, _facts(payload, None), tuple(payload["notes"]), str(failure))  # fmt: skip
-    rows = found.scores.with_columns(score_low="low", score_high="high")
+    rows = found.scores
     alpha = found.alpha if found.alpha is not None else home.settings.train.alpha
     gates = _gates(rows.filter(pl.col("kind") != "baseline"), alpha, _least(home, record))
     facts = {**_facts({**payload, "alpha": alpha}, None), "measured": found.measure}
     return Held(
-        record, _headed(payload), tuple(payload["why"]), _board(told(rows, _OTHERS), gates), gates, found.scores,
+        record, _headed(payload), tuple(payload["why"]), _board(_titled(rows, _OTHERS), gates), gates, found.scores,
         found.measure, found.chance, None, facts, tuple(payload["notes"]),
     )  # fmt: skip
 
@@ -230,6 +227,11 @@ def _gates(rows: pl.DataFrame, alpha: float, least: int | None) -> pl.DataFrame:
             made.append((name, _ENOUGH, float(row["n"]), float(least), row["n"] >= least,
                          f"It must have forecast at least {least:,} sessions; there were {row['n']:,}."))  # fmt: skip
     return pl.DataFrame(made, schema=dict(GATES), orient="row")
+
+
+def _titled(rows: pl.DataFrame, titles: Mapping[str, str]) -> pl.DataFrame:
+    """The columns that are there, under their titles."""
+    return rows.select(pl.col(name).alias(title) for title, name in titles.items() if name in rows.columns)
 
 
 def _board(rows: pl.DataFrame, gates: pl.DataFrame) -> pl.DataFrame:

@@ -72,12 +72,14 @@ def _found(lab: Lab, kept: Kept) -> list[Component]:
     except OpenbellError as failure:
         return [ui.empty(str(failure))]
     told = kept.payload
+    head, _, rest = found.verdict.rstrip(".").partition(": ")
     return [
         html.Div(
             [
                 ui.section(
                     f"{told['desk']}: {told['name']}",
-                    html.P(found.verdict, className="headline"),
+                    html.P(f"{head}.", className="headline"),
+                    html.P(rest),
                     *_made_up(told),
                     ui.cards(_cards(told)),
                     html.Details(

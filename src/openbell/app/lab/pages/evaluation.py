@@ -149,7 +149,7 @@ def _confusion(found: Evaluated, name: str) -> list[Component]:
         )
         figure = figures.confusion(part, found.classes, words)
         drawn.append(ui.figure(f"evaluation-confusion-{rule.split()[0]}", figure, label))
-    return [html.H3("What was said and what happened"), html.Div(drawn, className="columns")] if drawn else []
+    return [html.H3("What was said and what happened"), _side_by_side(drawn)] if drawn else []
 
 
 def _reliability(found: Evaluated, name: str) -> list[Component]:
@@ -165,7 +165,7 @@ def _reliability(found: Evaluated, name: str) -> list[Component]:
         )
         figure = figures.reliability(part, words, base)
         drawn.append(ui.figure(f"evaluation-reliability-{of.lower()}", figure, label))
-    return [html.H3("Calibration"), html.Div(drawn, className="columns")] if drawn else []
+    return [html.H3("Calibration"), _side_by_side(drawn)] if drawn else []
 
 
 def _ics(found: Evaluated, name: str) -> list[Component]:
@@ -212,12 +212,17 @@ def _weights_of_session(lab: Lab, listed: looks.Listed, name: str) -> list[Compo
     chosen = dcc.Dropdown(days, days[0] if days else None, id="evaluation-decision", clearable=False)
     return [
         html.H3("What it rests on"),
-        html.Div(drawn, className="columns"),
+        _side_by_side(drawn),
         html.H3("Why one decision was what it was"),
         html.Div(ui.field(f"Decision of the walk ({len(days):,})", chosen), className="fields"),
         html.Div(id="evaluation-reasons", className="stack"),
         *drift,
     ]
+
+
+def _side_by_side(drawn: list[Component]) -> Component:
+    """Figures beside each other, each as high as it is; one alone takes the whole width."""
+    return html.Div(drawn, className="columns", style={"alignItems": "start"})
 
 
 def _reasons(lab: Lab, listed: looks.Listed, name: str, session: str) -> list[Component]:
@@ -265,7 +270,7 @@ def _drift(lab: Lab, listed: looks.Listed, name: str) -> list[Component]:
         f"The limits were set by these very sessions, {rung} of which are beyond one: that is no test. They watch the "
         "sessions after the walk."
     )
-    return [head, html.Div(drawn, className="columns"), html.Ul([html.Li(each) for each in found.lines]), said]
+    return [head, _side_by_side(drawn), html.Ul([html.Li(each) for each in found.lines]), said]
 
 
 def _folds(lab: Lab, listed: looks.Listed) -> Component:

@@ -120,7 +120,7 @@ def _board(found: looks.Held) -> Component:
     if found.board.height and found.board.width > 1:
         tries = found.facts["tries in the ledger"]
         caption = f"{found.board.height} entrants, the best first; intervals of 95 %, {tries} tries"
-        parts.append(ui.table("tournament-board", found.board, caption))
+        parts.append(grid("tournament-board", found.board, caption, wide=("stopped by",), filters=True))
     if found.costs is not None and found.costs.height:
         caption = "Sharpe ratio of the leading entrants at other costs of each side"
         costs = ui.table("tournament-costs", found.costs, caption, numbers=found.costs.columns[1:])
