@@ -17,7 +17,7 @@ from openbell.app.lab.looks import evaluation_desks as desks
 from openbell.app.lab.looks import evaluation_models as models
 from openbell.app.lab.looks.evaluation_found import between, told
 from openbell.app.lab.page import Lab
-from openbell.app.lab.pages.evaluation import PAGE, _one
+from openbell.app.lab.pages.evaluation import PAGE, _deep, _one
 from openbell.core.errors import BadInput, DataMissing
 
 
@@ -93,7 +93,7 @@ def test_a_training_that_is_not_there_is_said_and_another_shown(home: Home) -> N
 
 def test_one_model_has_its_matrix_its_calibration_and_its_drift(home: Home) -> None:
     """Kills a matrix without counts; a model whose file is gone is told in a sentence."""
-    shown = texts(_one(lab(home), listed(home), "base_rate"))
+    shown = texts([*_one(lab(home), listed(home), "base_rate"), *_deep(lab(home), listed(home), "base_rate")])
     assert "Calibration" in shown
     assert "What was said and what happened" in shown
     assert "look at no feature" in shown

@@ -79,6 +79,7 @@ def _found(lab: Lab, listed: looks.Listed, model: str = "") -> list[Component]:
                 className="fields",
             ),
             dcc.Loading(html.Div(id="evaluation-one", className="stack"), type="dot"),
+            dcc.Loading(html.Div(id="evaluation-deep", className="stack"), type="dot"),
         ),
         _folds(lab, listed),
         *_extra(found),
@@ -130,10 +131,13 @@ def _one(lab: Lab, listed: looks.Listed, name: str) -> list[Component]:
     found = looks.evaluated(home, listed)
     if name not in found.models:
         raise BadInput(f"There is no model `{name[:60]}` in this training; there are {', '.join(found.models)}.")
-    session = listed.desk.partition(".")[0] == "session"
-    parts = [*_confusion(found, name), *_reliability(found, name), *_ics(found, name)]
-    parts += _weights_of_session(lab, listed, name) if session else _weights(found, name)
+    parts = [*_confusion(found, name), *_reliability(found, name), *_ics(found, name), *_weights(found, name)]
     return parts or [ui.note("Nothing more is on record of this model.")]
+
+
+def _deep(lab: Lab, listed: looks.Listed, name: str) -> list[Component]:
+    """What takes seconds: weights, reasons and drift of a model that the session desk saved; nothing of others."""
+    return _weights_of_session(lab, listed, name) if listed.desk.partition(".")[0] == "session" else []
 
 
 def _confusion(found: Evaluated, name: str) -> list[Component]:
@@ -334,6 +338,12 @@ def register(app: Dash, lab: Lab) -> None:
     def show_model(name: str, key: str | None) -> tuple[list[Component], dict[str, Any]]:
         listed = listed_of(key)
         return _one(lab, listed, name), {"desk": listed.desk, "training": listed.training[:16], "model": name}
+
+    @app.callback(
+        Output("evaluation-deep", "children"), Input("evaluation-model", "value"), State("evaluation-training", "value")
+    )
+    def show_deep(name: str, key: str | None) -> list[Component]:
+        return _deep(lab, listed_of(key), name)
 
     @app.callback(
         Output("evaluation-reasons", "children"),
