@@ -1,9 +1,11 @@
 """What surrounds every page: the way between them, errors as sentences, themes, the state in the address."""
 
+from types import SimpleNamespace
+
 import plotly.graph_objects as go
 import pytest
 from dash import Input, Output, dcc, html
-from labs import running
+from labs import lab_at, running
 
 from openbell.app.lab import theme, ui
 from openbell.app.lab.page import Page
@@ -160,6 +162,18 @@ def test_two_windows_agree_on_the_theme(browse, lab):
     second.wait_for_selector("main h1")
     second.click("#lab-theme-dark")
     first.page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+
+
+def test_what_plotly_looks_into_is_whole_before_anybody_asks(tmp_path, monkeypatch):
+    """Mutant: pandas imported by one request while another is written, which then fails for half a module."""
+    from openbell.app.lab import create as creating
+
+    asked = []
+    lab = lab_at(tmp_path)
+    monkeypatch.setattr(creating, "importlib", SimpleNamespace(import_module=asked.append))
+    creating.create(lab, pages=())
+    assert asked[:1] == ["pandas"]
+    lab.presets.close()
 
 
 def test_addresses():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from dash import Dash
@@ -14,6 +16,10 @@ from openbell.app.lab import errors, shell, theme
 from openbell.app.lab.page import Lab, Page
 from openbell.app.lab.pages import pages as declared
 from openbell.app.lab.urls import PREFIX
+
+#: Plotly looks into these for every value that it writes, wherever somebody imported them: a request that is answered
+#: while another thread is at the import would find half a module, and fail.
+_WHOLE_BEFORE_REQUESTS = {"pandas": "pandas", "PIL": "PIL.Image"}
 
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -43,6 +49,7 @@ def create(lab: Lab, *, behind_door: bool = False, pages: Sequence[Page] | None 
     `behind_door` says that people log in, and so may log out. `pages` are all that are declared, unless others are
     handed in.
     """
+    _import_whole()
     theme.register()
     shown = tuple(declared() if pages is None else pages)
     app = Dash(
@@ -62,6 +69,12 @@ def create(lab: Lab, *, behind_door: bool = False, pages: Sequence[Page] | None 
     app.layout = shell.layout(shown, behind_door=behind_door)
     shell.register(app, lab, shown)
     return app
+
+
+def _import_whole() -> None:
+    for package, module in _WHOLE_BEFORE_REQUESTS.items():
+        if find_spec(package) is not None:
+            importlib.import_module(module)
 
 
 def _server() -> Flask:
