@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import labs
+import session_homes
 
 
 @pytest.fixture(scope="session")
@@ -57,4 +58,23 @@ def empty_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[labs.Running
     path = tmp_path_factory.mktemp("lab") / "home"
     path.mkdir()
     with labs.running(path) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def session_desk(tmp_path_factory: pytest.TempPathFactory) -> session_homes.SmallSession:
+    """A home of the session desk: trained, back-tested, and run once. Never change it."""
+    from openbell.app.session_backtest import backtest_session
+    from openbell.app.session_daily import run_session
+
+    made = session_homes.small_session(tmp_path_factory.mktemp("session-desk") / "home")
+    backtest_session(made.home)
+    run_session(made.home)
+    return made
+
+
+@pytest.fixture(scope="session")
+def session_lab(session_desk: session_homes.SmallSession) -> Iterator[labs.Running]:
+    """The lab of the home of the session desk."""
+    with labs.running(session_desk.home.path) as found:
         yield found

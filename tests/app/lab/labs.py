@@ -29,6 +29,9 @@ from openbell.store.presets import Presets
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
 #: What a page takes until it stands, at most; a busy machine needs some of it.
 WAIT_MS = 60_000
+#: A grid makes its rows some frames after its frame.
+_GRIDS = """() => [...document.querySelectorAll('.ag-root')].every(grid => grid.offsetParent === null
+  || (grid.querySelector('.ag-header-cell') && grid.querySelector('.ag-cell, .ag-overlay-no-rows-center')))"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Browsing:
             "() => !document.querySelector('[data-dash-is-loading]') && document.title.includes('·')", timeout=WAIT_MS
         )
         self.page.wait_for_load_state("networkidle", timeout=WAIT_MS)
+        self.page.wait_for_function(_GRIDS, timeout=WAIT_MS)
         return self
 
     def _said(self, said: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.app.session_homes import SmallSession, small_session
+from tests.app.session_homes import SmallSession
 
 from openbell.app.audit import KIND, code_of
 from openbell.app.clock import now
@@ -17,13 +17,13 @@ from openbell.app.lab.looks import features as looks
 from openbell.app.lab.pages.features import PAGE
 from openbell.core.errors import BadInput
 
-pytestmark = pytest.mark.xdist_group("session desk")
+pytestmark = pytest.mark.xdist_group("browser")  # whose worker has the home of the session desk
 EARLY, BARS = "early_return_pct", "rsi_14"
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallSession:
-    return small_session(tmp_path_factory.mktemp("features") / "home")
+@pytest.fixture
+def small(session_desk: SmallSession) -> SmallSession:
+    return session_desk
 
 
 def audited(home: Home, **told: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every page in a real browser on homes with data: a trained stocks desk, a trained gate with signals beside it."""
+"""Every page in a real browser on homes with data: of the session desk, the stocks desk, the gate, options, signals."""
 
 import pytest
 from labs import running
@@ -6,7 +6,7 @@ from labs import running
 from openbell.app.home import Home
 from openbell.app.lab.pages import pages
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.xdist_group("browser")
 
 NAMES = [page.name for page in pages()]
 
@@ -32,7 +32,26 @@ def stocks_lab(trained_with_edge, tmp_path_factory):
         yield found
 
 
-@pytest.mark.parametrize("home", ["gate_lab", "stocks_lab"])
+@pytest.fixture(scope="module")
+def options_lab(tmp_path_factory):
+    """A chain, two decisions on options, and signals, none of them trained for."""
+    from tests.app import made_chains
+    from tests.app.made_signals import made
+    from tests.app.served import AT
+
+    path = tmp_path_factory.mktemp("demo") / "options"
+    path.mkdir()
+    home = Home.open(path)
+    home.tables.append("quotes", made_chains.quotes())
+    for structure in ("IRON_CONDOR", None):
+        home.journal.append("decision", made_chains.decision(structure), at=made_chains.AT)
+    home.signals.write([made(symbol, minutes=-at) for at, symbol in enumerate(("SPY", "QQQ"), start=1)], at=AT)
+    with running(path) as found:
+        yield found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["gate_lab", "options_lab", "session_lab", "stocks_lab"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_of_a_home_with_data(request, browse, home, name):
     """Loads without an error, by light and by dark, on a desk and on a phone; axe finds nothing serious."""
@@ -45,3 +64,13 @@ def test_a_page_of_a_home_with_data(request, browse, home, name):
     window.check_accessible()
     window.check_quiet()
     assert "Internal error" not in window.page.inner_text("body")
+
+
+def test_every_page_of_the_session_desk(browse, session_lab):
+    """The same in short, one window from page to page on a phone."""
+    window = browse(width=390)
+    for name in NAMES:
+        window.open(session_lab.page(name))
+        window.check_narrow()
+        assert "Internal error" not in window.page.inner_text("body"), name
+        window.check_quiet()

@@ -78,6 +78,24 @@ def test_a_running_job_is_cancelled_on_the_page(browse, lab):
     window.check_quiet()
 
 
+def test_two_people_see_the_same_job_and_one_cancels_it(browse, lab):
+    """Check: two people at once. The second start is the same job; who cancels it cancels it for both."""
+    ann = browse().open(lab.page("training", "?desk=gate"))
+    ben = browse().open(lab.page("training", "?desk=gate"))
+    ann.page.click("#training-start")
+    _status(ann, "running")
+    ben.page.wait_for_selector('#training-jobs .badge:text-is("running")')
+    ben.page.click("#training-start")
+    _status(ben, "running")
+    assert len(lab.lab.jobs.newest()) == 1
+    ben.page.click('button[aria-label^="Cancel"]')
+    _status(ben, "cancelled")
+    _status(ann, "cancelled")
+    assert "It was cancelled." in ann.page.inner_text("#training-watched")
+    ann.check_quiet()
+    ben.check_quiet()
+
+
 def test_a_job_that_there_is_not_is_said_to_be(browse, lab):
     window = browse().open(lab.page("training", "?job=../../etc"))
     window.page.wait_for_function("() => document.getElementById('lab-alert').textContent !== ''")
