@@ -151,6 +151,7 @@ ALONE = {
     "almanac": ("almanac", True),
     "almanac_filters": ("almanac_filters", True),
     "calibrate_surface": ("calibrate_surface", False),
+    "lab_paint": ("lab_paint", True),
 }
 
 
