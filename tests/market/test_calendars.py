@@ -2,6 +2,8 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,16 @@ def test_an_unknown_exchange_is_refused_with_the_nearest() -> None:
 def test_a_calendar_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(BadInput, match="before it starts"):
         sessions(start=2021, end=2020)
+
+
+def test_threads_that_ask_at_once_get_one_calendar():
+    """Mutant: each builds its own; what one ignores of the library's warnings, another's end brings back."""
+    start = threading.Barrier(4)
+
+    def asked(_):
+        start.wait(30)
+        return sessions("XNYS", 2011, 2013)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(asked, range(4)))
+    assert all(each is found[0] for each in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,8 @@ from openbell.core.time import Sessions
 #: First and last day of the calendar unless asked otherwise. Neither comes from a clock.
 FIRST = dt.date(1990, 1, 1)
 LAST = dt.date(2030, 12, 31)
+#: Two threads that ask at once get one calendar; and what is done about warnings holds for the whole process.
+_ALONE = threading.RLock()
 
 
 def sessions(exchange: str = "XNYS", start: dt.date | int = FIRST, end: dt.date | int = LAST) -> Sessions:
@@ -22,7 +25,8 @@ def sessions(exchange: str = "XNYS", start: dt.date | int = FIRST, end: dt.date 
     """
     first = dt.date(start, 1, 1) if isinstance(start, int) else start
     last = dt.date(end, 12, 31) if isinstance(end, int) else end
-    return _sessions(exchange.upper(), first, last)
+    with _ALONE:
+        return _sessions(exchange.upper(), first, last)
 
 
 @lru_cache(maxsize=16)
@@ -49,7 +53,7 @@ def _calendar(exchange: str, first: dt.date, last: dt.date) -> Any:
     from exchange_calendars import calendar_utils, errors
 
     try:
-        with warnings.catch_warnings():
+        with _ALONE, warnings.catch_warnings():
             # exchange_calendars 4.13 reads `.values` of aware columns, which pandas 3.1 announces to change.
             warnings.filterwarnings("ignore", message="Series.values returning", category=DeprecationWarning)
             return calendar_utils.get_calendar(exchange, start=first.isoformat(), end=last.isoformat())
