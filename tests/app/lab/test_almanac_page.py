@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -232,6 +233,61 @@ def pick(page, id, text):
     """Choose `text` in the dropdown `id`."""
     page.click(f"#{id}")
     page.get_by_role("option", name=text, exact=True).or_(page.get_by_text(text, exact=True)).last.click()
+
+
+def keep(window, name):
+    """Press Save with `name` in its field."""
+    if not window.page.is_visible("#almanac-preset-name"):
+        window.page.click("summary:has-text('Presets')")
+    window.page.fill("#almanac-preset-name", name)
+    window.page.keyboard.press("Tab")
+    window.page.click("#almanac-save")
+
+
+@pytest.mark.xdist_group("browser")
+def test_of_two_people_who_save_one_name_the_second_is_told(browse, place, tmp_path):
+    """Check: two people at once; what the first saved stands, and the second may take it, or another name."""
+    with labs.running(shutil.copytree(place, tmp_path / "home"), pages=(PAGE,)) as lab:
+        ann = browse().open(lab.page("almanac", f"?s={scenario('gap').as_text()}"))
+        ben = browse().open(lab.page("almanac", f"?s={scenario('previous').as_text()}"))
+        keep(ann, "mornings")
+        ann.page.wait_for_selector("text=version 1")
+        keep(ben, "mornings")
+        ben.page.wait_for_function("document.getElementById('lab-alert').innerText.includes('mornings')")
+        assert "this machine" in ben.alert
+        assert ben.page.input_value("#almanac-preset-name") == "mornings"
+        assert keeping.scenario_in(lab.lab.presets.load("almanac", "mornings")) == scenario("gap")
+        keep(ben, "mornings of ben")
+        ben.page.wait_for_selector("text=Kept as “mornings of ben”, version 1")
+        pick(ben.page, "almanac-preset", "mornings")
+        ben.page.click("#almanac-load")
+        ben.page.wait_for_selector("#almanac-filters :text('Gap')")
+        ben.page.wait_for_function("said => location.search.includes(said)", arg=scenario("gap").as_text())
+        assert set(lab.lab.presets.names("almanac")) == {"mornings", "mornings of ben"}
+        ann.check_quiet()
+        ben.check_quiet()
+
+
+@pytest.mark.xdist_group("browser")
+def test_a_file_that_is_too_large_or_no_preset_is_refused_in_words(browse, place, tmp_path):
+    """Check: a 200 MB upload, and a CSV with formulas in its cells; nothing is kept, and the page goes on."""
+    large = tmp_path / "large.json"
+    with large.open("wb") as file:
+        file.truncate(200_000_000)
+    formulas = tmp_path / "formulas.csv"
+    formulas.write_text('=cmd|\' /C calc\'!A0,"=HYPERLINK(""http://x"")"\n+1,-1\n')
+    with labs.running(shutil.copytree(place, tmp_path / "home"), pages=(PAGE,)) as lab:
+        window = browse().open(lab.page("almanac"))
+        window.page.click("summary:has-text('Presets')")
+        for file, said in ((large, "200,000,000 bytes; at most 5,000,000"), (formulas, "The file is not JSON")):
+            window.page.set_input_files("#almanac-upload input", str(file))
+            window.page.wait_for_function(
+                "said => document.getElementById('lab-alert').innerText.includes(said)", arg=said
+            )
+        assert lab.lab.presets.names("almanac") == []
+        keep(window, "after it")
+        window.page.wait_for_selector("text=version 1")
+        window.check_quiet()
 
 
 @pytest.mark.slow

@@ -35,16 +35,16 @@ def stocks_lab(trained_with_edge, tmp_path_factory):
 @pytest.fixture(scope="module")
 def options_lab(tmp_path_factory):
     """A chain, two decisions on options, and signals, none of them trained for."""
-    from tests.app import made_chains
+    from tests.app import chain_by_hand
     from tests.app.made_signals import made
     from tests.app.served import AT
 
     path = tmp_path_factory.mktemp("demo") / "options"
     path.mkdir()
     home = Home.open(path)
-    home.tables.append("quotes", made_chains.quotes())
+    home.tables.append("quotes", chain_by_hand.quotes())
     for structure in ("IRON_CONDOR", None):
-        home.journal.append("decision", made_chains.decision(structure), at=made_chains.AT)
+        home.journal.append("decision", chain_by_hand.decision(structure), at=chain_by_hand.AT)
     home.signals.write([made(symbol, minutes=-at) for at, symbol in enumerate(("SPY", "QQQ"), start=1)], at=AT)
     with running(path) as found:
         yield found

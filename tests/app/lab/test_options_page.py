@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.app.made_chains import AT, DAY, EXPIRY, SPOT, STRIKES, YEARS, decision, quotes, skew
+from tests.app.chain_by_hand import AT, DAY, EXPIRY, SPOT, STRIKES, YEARS, decision, quotes, skew
 
 from openbell.app.home import Home
 from openbell.app.lab.figures import options as figures

@@ -45,6 +45,16 @@ def field(label: str, control: Component) -> Component:
     return html.Div([html.Label(label, htmlFor=written), control], className="field")
 
 
+def upload(id: str, text: str, most_bytes: int) -> Component:
+    """A button that takes a file; what is larger than `most_bytes` is refused in the browser, in words.
+
+    Files of any name are taken: Dash drops a name that it does not expect without a word, and the page that reads the
+    file says what is wrong with it.
+    """
+    taken = dcc.Upload(html.Button(text, type="button"), id=id, max_size=most_bytes)
+    return html.Div(taken, **{"data-most-bytes": str(most_bytes)})
+
+
 def cards(values: Mapping[str, tuple[str, str]]) -> Component:
     """Figures in large print: name -> (value, what stands beside it: interval, n, base rate)."""
     return html.Dl(

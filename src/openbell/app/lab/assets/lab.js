@@ -40,3 +40,23 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     dismiss: function () { return ""; },
   },
 });
+/* A file that is too large is refused before it is read, in words: Dash would drop it without any. */
+(function () {
+  "use strict";
+  function check(event, files) {
+    var box = event.target.closest && event.target.closest("[data-most-bytes]");
+    if (!box || !files) return;
+    var most = Number(box.dataset.mostBytes);
+    var large = Array.prototype.find.call(files, function (file) { return file.size > most; });
+    if (!large) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "change") event.target.value = ""; /* the same file may be chosen again */
+    window.dash_clientside.set_props("lab-alert", {
+      children: "The file “" + large.name.slice(0, 60) + "” has " + large.size.toLocaleString("en") +
+        " bytes; at most " + most.toLocaleString("en") + " are taken. Choose a smaller one.",
+    });
+  }
+  document.addEventListener("change", function (event) { check(event, event.target.files); }, true);
+  document.addEventListener("drop", function (event) { check(event, event.dataTransfer && event.dataTransfer.files); }, true);
+})();

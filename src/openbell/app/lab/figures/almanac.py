@@ -185,9 +185,15 @@ def heatmap(rows: pl.DataFrame) -> go.Figure:
     figure.update_layout(
         template="openbell", xaxis_title="beginning of the slot, exchange's clock", yaxis_title=by.replace("_", " ")
     )
-    figure.update_xaxes(type="category", nticks=24)
+    # Six labels fit beside each other on a phone, even turned by the browser where they would not.
+    figure.update_xaxes(type="category", tickmode="array", tickvals=_spread(slots["label"].to_list(), 6))
     figure.update_yaxes(autorange="reversed")
     return figure
+
+
+def _spread(labels: Sequence[str], most: int) -> list[str]:
+    """At most so many of the labels, evenly apart, the first among them."""
+    return list(labels[:: -(-len(labels) // most)]) if labels else []
 
 
 def rolling(rows: pl.DataFrame, extreme: str = "high", window: int = 63) -> go.Figure:

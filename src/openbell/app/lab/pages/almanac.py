@@ -130,10 +130,7 @@ def _shown(whether: bool) -> dict[str, str]:
 def _presets(lab: Lab) -> Component:
     name = dcc.Input(id="almanac-preset-name", value="", placeholder="mondays after a fall", maxLength=60)
     kept = dcc.Dropdown(lab.presets.names(keeping.KIND), None, id="almanac-preset", placeholder="choose one")
-    upload = dcc.Upload(
-        html.Button("Import a file", type="button"), id="almanac-upload", accept=".json",
-        max_size=lab.open_home().settings.lab.max_upload_bytes,
-    )  # fmt: skip
+    upload = ui.upload("almanac-upload", "Import a file", lab.open_home().settings.lab.max_upload_bytes)
     return ui.section(
         "Presets",
         html.Div([ui.field("Name", name), ui.field("Kept", kept)], className="fields"),
