@@ -147,6 +147,29 @@ def test_a_tournament_spends_the_error_of_the_year(small: SmallSession) -> None:
         hold_session(Home.open(small.home.path, sets=("train.alpha=0.06",)), small.sessions[-8])
 
 
+def test_a_champion_takes_office_speaks_and_has_a_size(small: SmallSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutant: an appointment that cannot read the models of this desk; a champion that is passed over."""
+    from openbell.app import session_training
+
+    home = Home.open(small.home.path, sets=("session.min_sessions=60", "train.alpha=0.05", "session.cutoff=10:15"))
+    session = small.sessions[-8]
+    held = hold_session(home, session)
+    proven = held.champion or held.leader
+    if held.champion is None:  # whether 82 days prove it is not what is tested here
+        from openbell.app.production import appoint
+
+        version = home.tracker.version(session_training.desk_of(PRODUCT), held.version(proven))
+        appoint(home, version, at=version.as_of, by="hand", why=["A test."], training=held.payload)
+    monkeypatch.setattr(session_training.SessionTraining, "proven", lambda self, name: True)
+    sure = Home.open(
+        small.home.path, sets=("session.min_sessions=60", "train.alpha=0.05", "desks.session.min_confidence=0.5")
+    )
+    done = run_session(sure, session, dry=True)
+    assert done.said.model == held.version(proven)
+    assert list(done.decision.targets) == [PRODUCT]
+    assert 0.0 < abs(done.decision.targets[PRODUCT]) <= 0.25
+
+
 def test_a_training_of_later_does_not_speak_earlier(small: SmallSession) -> None:
     """Mutant: the newest training, whatever moment is asked about."""
     venue = Venue.of(small.home)

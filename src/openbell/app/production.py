@@ -216,10 +216,15 @@ def settle(home: Home, production: Production) -> Production:
 
 def check_files(home: Home, desk: str, folder: str, manifest: str) -> None:
     """Refuse a model whose files are not those of its manifest."""
-    if desk == "signals":
+    family = desk.partition(".")[0]
+    if family == "signals":
         from openbell.research.signal_files import load_signal_model
 
         load_signal_model(home.models / folder, manifest)
+    elif family == "session":
+        from openbell.research.session_files import load_session_model
+
+        load_session_model(home.models / folder, manifest)
     else:
         load_fitted(home.models / folder, manifest_hash=manifest)
 
