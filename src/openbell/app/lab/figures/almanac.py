@@ -178,7 +178,9 @@ def heatmap(rows: pl.DataFrame) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             x=slots["label"].to_list(), y=names, z=shares.tolist(), customdata=counts.tolist(), zmin=0,
-            colorbar={"title": {"text": "share of<br>sessions"}, "tickformat": ".0%"},
+            # Above: beside it, a phone has little room left for the map.
+            colorbar={"title": {"text": "share of sessions", "side": "top"}, "tickformat": ".0%",
+                      "orientation": "h", "y": 1.0, "yanchor": "bottom", "thickness": 12, "nticks": 5},
             hovertemplate="%{y}, from %{x}: %{z:.1%} (%{customdata} sessions)<extra></extra>",
         )
     )  # fmt: skip
