@@ -171,6 +171,15 @@ def test_a_look_refuses_what_a_trading_study_cannot_know(home):
         kept_of(home, scenario("direction", trades_at="cut-off"))
 
 
+def test_a_study_that_trades_says_what_its_figures_hold_of_before(capsys, path):
+    """Sessions chosen by their morning rose by then: mutant: a return from the open shown as what a trade earns."""
+    words = ("stats", "ES", "-s", "distribution", "-f", "times a=10:15 b=09:45", "--home", str(path))
+    assert "nobody earns it" not in asked(capsys, *words)[1]
+    told = " ".join(asked(capsys, *words, "--trades-at", "cut-off")[1].split())
+    assert "This study trades at 10:15." in told
+    assert "nobody earns it" in told
+
+
 def test_the_zip_holds_everything(capsys, path, tmp_path):
     place = tmp_path / "all.zip"
     asked(capsys, "stats", "ES", "-s", "heatmap", "--zip", str(place), "--home", str(path))

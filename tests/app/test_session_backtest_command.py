@@ -124,3 +124,10 @@ def test_an_unknown_model_and_a_missing_training_are_refused(home, done, tmp_pat
         backtest_session(home, candidate="oracle")
     with pytest.raises((BadInput, DataMissing), match="openbell"):
         backtest_session(Home.open(tmp_path))
+
+
+def test_a_training_of_later_days_is_no_answer_and_the_cure_names_the_day(home, training):
+    """Mutant: a cure that names the training that was just made, for ever."""
+    early = home.tables.scan("minutes").select("session").unique().collect()["session"].sort()[-9]
+    with pytest.raises(BadInput, match=f"--as-of {early}`; that of {training.payload['session']} has seen that day"):
+        backtest_session(home, early)

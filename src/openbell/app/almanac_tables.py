@@ -88,8 +88,19 @@ def told(own: Almanac, found: Kept, scenario: Scenario, *, looks: int = 1, again
             f"{own.freq}. Import finer ones, or ask for weekday, month or years."
         )
     span = _spanned(own, scenario)
-    asked = _Asked(span, restricted(span, found.sessions), found, scenario, looks, against)
-    return _TABLES[scenario.statistic](asked)
+    made = _TABLES[scenario.statistic](_Asked(span, restricted(span, found.sessions), found, scenario, looks, against))
+    return replace(made, sentences=(*made.sentences, *_unearned(scenario)))
+
+
+def _unearned(scenario: Scenario) -> tuple[str, ...]:
+    """What a study that trades must not take for its own: sessions chosen by their morning rose or fell by then."""
+    if scenario.trades_at == "none":
+        return ()
+    when = "before the open" if scenario.trades_at == "pre-open" else f"at {scenario.cutoff}"
+    return (
+        f"This study trades {when}. Figures of the whole day here (returns, ranges, hours, extremes) hold what "
+        "happened before: the filters may have chosen the sessions by it, and nobody earns it any more.",
+    )
 
 
 def _spanned(own: Almanac, scenario: Scenario) -> Almanac:

@@ -155,8 +155,10 @@ def needed_session(home: Home, as_of: dt.datetime, product: str | None = None) -
     code = product or Venue.of(home).product.code
     found = latest_session(home, as_of, code)
     if found is None:
+        later = latest_session(home, dt.datetime(9000, 1, 1, tzinfo=dt.UTC), code)
+        told = f" --as-of {as_of:%Y-%m-%d}`; that of {later.payload['session']} has seen that day" if later else "`"
         raise BadInput(
             f"There is no training of the session desk for {code} as of {as_of:%Y-%m-%d %H:%M} UTC in {home.path}. "
-            f"Run `openbell train session --product {code}`."
+            f"Run `openbell train session --product {code}{told}."
         )
     return found
