@@ -68,7 +68,9 @@ def extremes(almanac: Almanac, *, regular: bool = False, sessions: pl.Series | N
     """
     bars, notes = whole_sessions(almanac, sessions)
     if regular:
-        bars = bars.filter(pl.col("regular"))
+        every, bars = bars.height, bars.filter(pl.col("regular"))
+        if bars.height < every:
+            notes = (*notes, f"Regular hours alone: {every - bars.height:,} bars outside of them are not looked at.")
     if bars.is_empty():
         raise DataMissing("No session is left to find highs and lows in. Loosen the filter or import more history.")
     found = bars.group_by("session", maintain_order=True).agg(
