@@ -182,6 +182,7 @@ def test_a_file_without_a_header(tmp_path, tables, name):
         ("01/02/2024,09:30,1,2\n", "4 cells in its first row"),
         ("01/02/2024,09:30,1,2,1,1,5\n01/02/2024,9h31,1,2,1,1,5\n", "no certain time"),
         ("01/02/2024,09:30,1,2,1,one,5\n01/02/2024,09:31,1,2,1,1,5\n", "no number"),
+        ("01/02/2024;09:30;1;2;1;1;5\n01/02/2024;09:31;1;2;1;1;5\n", "semicolons"),
     ],
 )
 def test_headerless_files_that_are_no_certain_bars(tmp_path, text, why):

@@ -21,6 +21,10 @@ _DAY = re.compile(r"\s*\d{1,2}/\d{1,2}/\d{4}\s*$")
 def headerless_rows(place: Path) -> pl.DataFrame | None:
     """The rows of a text file without a header, columns named and days in ISO; None of a file that has one."""
     first = _first_line(place)
+    if first is not None and ";" in first and _DAY.match(first.split(";")[0]):
+        raise BadInput(
+            f"{place.name} parts its cells with semicolons: `{first[:60]}`. Write commas, and prices with a point."
+        )
     if first is None or not _DAY.match(first.split(",")[0]):
         return None
     return _without_header(place, len(first.split(",")))
