@@ -197,3 +197,16 @@ def test_an_almanac_is_read_again_when_there_are_new_bars(tmp_path):
     assert product_almanac(home, "ES") is before
     home.tables.append("minutes", bars(NOVEMBER[5:8], minutes=15, symbol="ES"))
     assert product_almanac(home, "ES").days.height == before.days.height + 3
+
+
+@pytest.mark.parametrize(("code", "regular"), [("ES", False), ("SPY", True)])
+def test_highs_of_a_product_that_trades_by_night_are_of_its_whole_session(monkeypatch, code, regular):
+    """Check 65. Mutant: regular hours for everything, or a method that is never called."""
+    from types import SimpleNamespace
+
+    from openbell.app import almanac_tables
+    from openbell.research import almanac_extremes
+
+    asked = SimpleNamespace(span=SimpleNamespace(product=code), found=SimpleNamespace(sessions=None))
+    monkeypatch.setattr(almanac_extremes, "extremes", lambda span, *, regular, sessions: regular)
+    assert almanac_tables._extremes(asked) is regular

@@ -137,9 +137,12 @@ def _years(asked: _Asked) -> Told:
 
 
 def _extremes(asked: _Asked) -> Any:
+    """Highs and lows of the whole trading session where the product trades by night, else of regular hours."""
+    from openbell.market.products import product
     from openbell.research.almanac_extremes import extremes
 
-    return extremes(asked.span, regular=True, sessions=asked.found.sessions)
+    regular = not product(asked.span.product).overnight
+    return extremes(asked.span, regular=regular, sessions=asked.found.sessions)
 
 
 def _all_extremes(asked: _Asked) -> Told:
