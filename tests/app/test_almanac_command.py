@@ -175,7 +175,11 @@ def test_a_study_that_trades_says_what_its_figures_hold_of_before(capsys, path):
     """Sessions chosen by their morning rose by then: mutant: a return from the open shown as what a trade earns."""
     words = ("stats", "ES", "-s", "distribution", "-f", "times a=10:15 b=09:45", "--home", str(path))
     assert "nobody earns it" not in asked(capsys, *words)[1]
-    told = " ".join(asked(capsys, *words, "--trades-at", "cut-off")[1].split())
+    rest = " ".join(asked(capsys, *words, "--trades-at", "cut-off")[1].split())
+    assert "rest_return_pct: first open after the cut-off" in rest
+    assert "nobody earns it" not in rest
+    trading = ("--trades-at", "cut-off", "--metric", "day_return_pct")
+    told = " ".join(asked(capsys, *words, *trading)[1].split())
     assert "This study trades at 10:15." in told
     assert "nobody earns it" in told
 

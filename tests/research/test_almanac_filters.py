@@ -121,6 +121,19 @@ def test_masks_up_to_the_cutoff_do_not_see_what_comes_after(known):
         assert other.values(name)[60] == asked.values(name)[60], name
 
 
+def test_what_is_left_of_a_day_begins_at_the_first_open_after_the_cutoff(known):
+    """Mutant: the open of the day, or of the bar that ends at the cut-off: a move that nobody earns any more."""
+    found = study(known).values("rest_return_pct")
+    for place in (0, 7, 60):
+        day = known.days["session"][place]
+        own = known.bars.filter((pl.col("session") == day) & pl.col("regular")).sort("at").rows(named=True)
+        step = dt.timedelta(minutes=known.freq_minutes)
+        later = [row for row in own if row["at"] - step >= moment(day, "10:15")]
+        assert len(later) < len(own)
+        assert found[place] == pytest.approx(100.0 * (later[-1]["close"] / later[0]["open"] - 1.0))
+    assert filter_of("metric metric=rest_return_pct condition=> value=0").known(study(known)) == "full-day"
+
+
 def test_a_delay_of_the_data_moves_what_is_known_by_the_cutoff():
     late = study(made(LONG[:30], delay=20), trades="cut-off")
     prompt = study(made(LONG[:30]), trades="cut-off")

@@ -11,7 +11,7 @@ import polars as pl
 from openbell.core.errors import BadInput, DataMissing
 from openbell.research.almanac_days import Almanac
 from openbell.research.almanac_kept import Kept, restricted
-from openbell.research.almanac_metrics import METRICS
+from openbell.research.almanac_metrics import METRICS, OF_CUTOFF
 from openbell.research.almanac_scenario import STATISTICS, Scenario
 
 #: Statistics that are a pattern of the calendar, and the key of each.
@@ -96,10 +96,13 @@ def _unearned(scenario: Scenario) -> tuple[str, ...]:
     """What a study that trades must not take for its own: sessions chosen by their morning rose or fell by then."""
     if scenario.trades_at == "none":
         return ()
+    if scenario.trades_at == "cut-off" and scenario.metric == "rest_return_pct" and scenario.statistic in _OF_METRIC:
+        return ()
     when = "before the open" if scenario.trades_at == "pre-open" else f"at {scenario.cutoff}"
     return (
         f"This study trades {when}. Figures of the whole day here (returns, ranges, hours, extremes) hold what "
-        "happened before: the filters may have chosen the sessions by it, and nobody earns it any more.",
+        "happened before: the filters may have chosen the sessions by it, and nobody earns it any more."
+        + (" What is left to earn is the metric rest_return_pct." if scenario.trades_at == "cut-off" else ""),
     )
 
 
@@ -232,7 +235,7 @@ def _correlation(asked: _Asked) -> Told:
 
 
 def _of_day(metric: str) -> str:
-    if METRICS[metric].when == "cut-off":
+    if metric in OF_CUTOFF:
         raise BadInput(f"`{metric}` depends on the cut-off; correlate a metric of the day, such as change_pct.")
     return metric
 
@@ -299,6 +302,8 @@ def _plain(value: Any) -> dict[str, Any]:
     return asdict(value)
 
 
+#: Statistics of the metric alone, with nothing of the day beside it.
+_OF_METRIC = frozenset({"distribution"})
 _TABLES: Mapping[str, Callable[[_Asked], Told]] = {
     **dict.fromkeys(PATTERNS, _pattern),
     "years": _years,

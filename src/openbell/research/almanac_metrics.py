@@ -20,6 +20,8 @@ from openbell.research.almanac_days import VOLUME_WINDOWS, Almanac, moments_of
 When = Literal["before", "open", "cut-off", "day"]
 #: What a filter needs: the session before, the session up to the cut-off, or all of it.
 Known = Literal["pre-open", "pre-cut-off", "full-day"]
+#: Metrics that depend on the cut-off of the study, whenever they are known.
+OF_CUTOFF = ("cutoff_change_pct", "cutoff_range_pct", "cutoff_relative_volume", "rest_return_pct")
 #: When a study trades; "none" only describes what was.
 TRADES = ("none", "pre-open", "cut-off")
 
@@ -49,6 +51,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "cutoff_change_pct": Metric("regular open to the cut-off", "%", "cut-off"),
         "cutoff_range_pct": Metric("range from the regular open to the cut-off", "%", "cut-off"),
         "cutoff_relative_volume": Metric("volume up to the cut-off on the ten sessions before", "ratio", "cut-off"),
+        "rest_return_pct": Metric("first open after the cut-off to the close, what a study there can earn", "%", "day"),
         "day_return_pct": Metric("open to close", "%", "day"),
         "change_pct": Metric("close to close", "%", "day"),
         "range": Metric("high less low", "points", "day"),
@@ -124,9 +127,9 @@ class Study:
 
     def values(self, metric: str, product: str | None = None) -> pl.Series:
         """`metric` of each session of the days; that of another product on the session of the same date."""
-        said = metric_named(metric)
+        metric_named(metric)
         source = self.of(product)
-        rows = self._at_cutoff(source) if said.when == "cut-off" else source.days
+        rows = self._at_cutoff(source) if metric in OF_CUTOFF else source.days
         found = rows.select("session", pl.col(metric).cast(pl.Float64))
         return self.almanac.days.select("session").join(found, on="session", how="left", maintain_order="left")[metric]
 
@@ -170,7 +173,7 @@ def metric_named(name: str) -> Metric:
 
 
 def _up_to_cutoff(source: Almanac, times: pl.DataFrame) -> pl.DataFrame:
-    """Regular bars of `source` that had ended, and were known, by the cut-off of each session."""
+    """Regular bars of `source` that had ended, and were known, by the cut-off of each session; and what came after."""
     asked = source.hours.select("session", "regular_open_at").join(
         times.select("session", "cutoff_at"), on="session", how="left", maintain_order="left"
     )
@@ -183,7 +186,14 @@ def _up_to_cutoff(source: Almanac, times: pl.DataFrame) -> pl.DataFrame:
         pl.when(first > 0).then(100.0 * span / first).alias("cutoff_range_pct"),
         pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()).alias("early_volume"),
     )
+    begun = pl.col("at") - pl.duration(minutes=source.freq_minutes)
+    later = bars.join(asked, on="session", how="left").filter(begun >= pl.col("cutoff_at")).sort("at")
+    entry = pl.col("open").first()
+    rest = later.group_by("session").agg(
+        pl.when(entry > 0).then(100.0 * (pl.col("close").last() - entry) / entry).alias("rest_return_pct")
+    )
     rows = asked.select("session").join(found, on="session", how="left", maintain_order="left")
+    rows = rows.join(rest, on="session", how="left", maintain_order="left")
     average = pl.col("early_volume").shift(1).rolling_mean(VOLUME_WINDOWS[0])
     return rows.with_columns(
         pl.when(average > 0).then(pl.col("early_volume") / average).alias("cutoff_relative_volume")

@@ -59,7 +59,12 @@ TrimOption = Annotated[
 FreqOption = Annotated[str | None, typer.Option("--freq", help="1m, 5m, 15m or 1h. Default: the finest there are.")]
 MetricOption = Annotated[
     str | None,
-    typer.Option("--metric", metavar="NAME", help="Compared, and of distributions. Default: day_return_pct."),
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Compared, and of distributions. Default: day_return_pct, of a study that trades at the cut-off "
+        "rest_return_pct.",
+    ),
 ]
 ScenarioOption = Annotated[
     Path | None,
@@ -110,6 +115,8 @@ def _scenario(product: str | None, file: Path | None, options: dict[str, Any]) -
         raise BadInput("`--any` joins the filters of --filter, and there is none. Add some, or leave it out.")
     if "product" not in values:
         raise BadInput("Name a product, such as `openbell almanac stats ES`, or a file with --scenario.")
+    if (values | given).get("trades_at") == "cut-off":
+        values.setdefault("metric", "rest_return_pct")  # what such a study can still earn
     return scenario_from(values | given)
 
 

@@ -80,7 +80,7 @@ def _table(found: looks.LiveSignals, seconds: float) -> Component:
 
 def _counted(found: looks.LiveSignals) -> str:
     if found.rows.is_empty():
-        return "No signal agrees with these filters. Leave one of them out."
+        return "No signal to buy or sell is stored that agrees with these filters; HOLD is counted and not stored."
     more = f" The {looks.MOST} newest were looked at; there are older ones." if found.more else ""
     return f"{found.rows.height} signals.{more}"
 
@@ -164,6 +164,8 @@ def worth(found: Any, by: str) -> list[Component]:
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.counts.items() if count)
     notes = [ui.note(each) for each in found.notes]
     table = looks.groups(found, by).select(_WORTH)
+    if not counts:
+        return [ui.empty("No signal is stored yet, so there is nothing to judge.", "openbell run signals --store")]
     shown: list[Component] = [ui.note(f"{counts}."), *notes]
     if table["known"].sum():
         shown.append(
