@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).parent / "lab"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
-WIDTH, HEIGHT, WAIT_MS = 1280, 1000, 20_000
+WIDTH, HEIGHT, WAIT_MS = 1280, 1200, 20_000
 
 
 def main(url: str, pages: list[str]) -> None:

@@ -11,8 +11,8 @@ import polars as pl
 from dash import html
 from dash.development.base_component import Component
 
-#: Pixels: of a row, of a line of headings, of a letter, and around the text of a cell.
-ROW, HEAD, LETTER, AROUND = 38, 42, 8, 40
+#: Pixels: of a row, of a line of headings, of a letter, around the text of a cell, and of the sign of a filter.
+ROW, HEAD, LETTER, AROUND, SIGN = 38, 42, 9, 40, 28
 #: The widest that a column is made for its text.
 WIDEST = 320
 #: Rows that a grid shows without scrolling, at most.
@@ -59,7 +59,7 @@ def grid(
     """
     data = rows(frame, digits)
     made = {
-        name: _column(name, kind, titles or {}, None if name in wide else [row[name] for row in data])
+        name: _column(name, kind, titles or {}, None if name in wide else [row[name] for row in data], filters)
         for name, kind in frame.schema.items()
     }
     grouped = [{"headerName": head, "children": [made[name] for name in names]} for head, names in groups]
@@ -88,7 +88,9 @@ def grid(
     )
 
 
-def _column(name: str, kind: Any, titles: Mapping[str, str], values: Sequence[Any] | None) -> dict[str, Any]:
+def _column(
+    name: str, kind: Any, titles: Mapping[str, str], values: Sequence[Any] | None, filters: bool
+) -> dict[str, Any]:
     """A column as wide as its widest of `values`; without any it takes the room that is left."""
     head = titles.get(name, name.replace("_", " "))
     column: dict[str, Any] = {"field": name, "headerName": head}
@@ -96,5 +98,6 @@ def _column(name: str, kind: Any, titles: Mapping[str, str], values: Sequence[An
         column |= {"type": "rightAligned", "cellDataType": "number"}
     if values is None:
         return column | {"flex": 1, "minWidth": 260, "tooltipField": name}
-    letters = max([len(head), *(len(str(each)) for each in values if each is not None)])
-    return column | {"width": min(LETTER * letters + AROUND, WIDEST)}
+    letters = max((len(str(each)) for each in values if each is not None), default=0)
+    needed = max(LETTER * letters, LETTER * len(head) + SIGN * filters)
+    return column | {"width": min(needed + AROUND, WIDEST)}
