@@ -30,7 +30,8 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def _settings(thing: Declaration) -> str:
-    return ", ".join(f"`{name} = {value!r}`" for name, value in thing.settings.items()) or "–"
+    shown = {name: getattr(value, "__name__", None) or repr(value) for name, value in thing.settings.items()}
+    return ", ".join(f"`{name} = {value}`" for name, value in shown.items()) or "–"
 
 
 def _references(things: Iterable[Declaration]) -> list[str]:

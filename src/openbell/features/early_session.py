@@ -286,7 +286,7 @@ def early_open_outside() -> pl.Expr:
     return above.cast(pl.Float64) - below.cast(pl.Float64)
 
 
-@feature(reads="session", unit="1 Monday to 7 Sunday")
+@feature(reads="session", unit="1 to 7")
 def early_weekday() -> pl.Expr:
     """Weekday of the session, which ends on it.
 

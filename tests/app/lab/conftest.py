@@ -25,9 +25,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Any]:
-    """One browser for all tests of a worker."""
+    """One browser for the tests of a file: as long as it runs, so does a loop that other tests must not meet."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -253,7 +253,7 @@ def test_of_two_people_who_save_one_name_the_second_is_told(browse, place, tmp_p
         keep(ann, "mornings")
         ann.page.wait_for_selector("text=version 1")
         keep(ben, "mornings")
-        ben.page.wait_for_function("document.getElementById('lab-alert').innerText.includes('mornings')")
+        ben.page.wait_for_function("() => document.getElementById('lab-alert').innerText.includes('mornings')")
         assert "this machine" in ben.alert
         assert ben.page.input_value("#almanac-preset-name") == "mornings"
         assert keeping.scenario_in(lab.lab.presets.load("almanac", "mornings")) == scenario("gap")
@@ -317,7 +317,7 @@ def test_a_scenario_is_built_shown_kept_and_reloaded_by_its_address(browse, plac
         page.click("summary:has-text('Presets')")
         page.fill("#almanac-preset-name", "../gaps")
         page.click("#almanac-save")
-        page.wait_for_function("document.getElementById('lab-alert').innerText.includes('cannot name')")
+        page.wait_for_function("() => document.getElementById('lab-alert').innerText.includes('cannot name')")
         page.fill("#almanac-preset-name", "gaps")
         page.keyboard.press("Tab")
         page.click("#almanac-save")
